@@ -1,0 +1,211 @@
+# V_kD for Darknet. `make` brings Darknet, applies patches/series, and builds ./darknet with the plugin in it.
+#
+# The flags are Darknet's, with its meaning: GPU CUDNN OPENCV OPENMP DEBUG (0 or 1).
+# Also: MARCH= (empty) builds for any machine of this kind, BUILD= names the folder for everything generated,
+# DARKNET_SRC= takes Darknet 61c9d02e from a folder of yours, INSTALL_DEPS=0 never calls the package manager,
+# V=1 shows Darknet's own compile lines.
+
+GPU     ?= 0
+CUDNN   ?= 0
+OPENCV  ?= 0
+OPENMP  ?= 1
+DEBUG   ?= 0
+BUILD   ?= build
+ifeq ($(origin CC), default)
+CC      := gcc
+endif
+AR      ?= ar
+NVCC    ?= nvcc
+INSTALL_DEPS ?= 1
+# `make asan` sets it.
+SANITIZE ?= 0
+MARCH   ?= $(shell $(CC) -march=native -E -x c /dev/null >/dev/null 2>&1 && echo native)
+
+override BUILD := $(abspath $(BUILD))
+ROOT    := $(CURDIR)
+HOST    := $(BUILD)/darknet
+PRISTINE := $(ROOT)/build/download/darknet
+DARKNET := $(HOST)/darknet
+
+# ---- flags ----------------------------------------------------------------------------------------------------
+
+OPTS := -O3
+ifeq ($(DEBUG), 1)
+OPTS := -O0 -g
+endif
+ARCHFLAGS := $(if $(MARCH),-march=$(MARCH))
+ifeq ($(SANITIZE), 1)
+# A build for the tests: slow, and any finding in our own code ends the program.
+SANFLAGS := -fsanitize=address,undefined -fno-omit-frame-pointer
+OPTS := -O1 -g
+ARCHFLAGS :=
+endif
+
+HOSTDEFS :=
+ifeq ($(GPU), 1)
+HOSTDEFS += -DGPU -I/usr/local/cuda/include/
+GPULIBS  := -L/usr/local/cuda/lib64 -lcuda -lcudart -lcublas -lcurand -lstdc++
+endif
+ifeq ($(CUDNN), 1)
+HOSTDEFS += -DCUDNN
+GPULIBS  += -lcudnn
+endif
+ifeq ($(OPENCV), 1)
+HOSTDEFS += -DOPENCV
+OPENCVLIBS = $(shell pkg-config --libs opencv4) -lstdc++
+endif
+ifeq ($(OPENMP), 1)
+OMPFLAGS := -fopenmp
+endif
+
+BLASFLAGS = $(shell pkg-config --cflags openblas lapacke 2>/dev/null)
+# Never -Ofast or -ffast-math here: a NaN must stay a NaN.
+CFLAGS  ?=
+VKD_CFLAGS = -std=c11 $(OPTS) $(ARCHFLAGS) $(OMPFLAGS) $(SANFLAGS) $(if $(SANFLAGS),-fno-sanitize-recover=undefined) \
+             -Wall -Wextra -Werror -fPIC -Idarknet_vkd $(BLASFLAGS) $(CFLAGS)
+# Only the host floor sees Darknet. Its headers are not ours to warn about.
+HOST_CFLAGS = -isystem $(HOST)/include -isystem $(HOST)/src $(HOSTDEFS)
+VKD_LDFLAGS = $(SANFLAGS) $(OMPFLAGS) -llapacke -lopenblas -lm -pthread
+NVCCFLAGS ?= -O3 --compiler-options -fPIC
+
+DARKNET_FLAGS = GPU=$(GPU) CUDNN=$(CUDNN) OPENCV=$(OPENCV) OPENMP=$(OPENMP) DEBUG=$(DEBUG) CC="$(CC)" \
+    VKD_CFLAGS="$(ARCHFLAGS) $(BLASFLAGS) $(SANFLAGS) -Wno-stringop-truncation" VKD_LDFLAGS="$(VKD_LDFLAGS)" VKD_DEPS="$(BUILD)/flags" \
+    VKD_LIBS="$(LIBHOST) $(LIBVKD)" $(if $(SANFLAGS),OPTS="$(OPTS)")
+
+# ---- sources --------------------------------------------------------------------------------------------------
+
+VKD_SRC  := $(wildcard darknet_vkd/numerics/*.c darknet_vkd/core/*.c)
+HOST_SRC := $(wildcard darknet_vkd/host/*.c)
+ifeq ($(GPU), 1)
+VKD_SRC  += $(wildcard darknet_vkd/numerics/*.cu darknet_vkd/core/*.cu)
+HOST_SRC += $(wildcard darknet_vkd/host/*.cu)
+endif
+VKD_OBJ  := $(VKD_SRC:%=$(BUILD)/obj/%.o)
+HOST_OBJ := $(HOST_SRC:%=$(BUILD)/obj/%.o)
+LIBVKD   := $(BUILD)/libvkd.a
+LIBHOST  := $(BUILD)/libvkd_host.a
+
+LOW_TESTS  := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/numerics/test_*.c tests/core/test_*.c))
+HOST_TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/host/test_*.c tests/patches/test_*.c))
+SHELL_TESTS := $(sort $(wildcard tests/end_to_end/*.sh))
+
+MAKEFLAGS += --no-builtin-rules
+ifeq ($(filter -j%,$(MAKEFLAGS)),)
+MAKEFLAGS += -j$(shell nproc 2>/dev/null || echo 1)
+endif
+
+.PHONY: all demo demo-teacher demo-seeds test tests bench asan lint clean deps FORCE
+.DELETE_ON_ERROR:
+.SECONDARY:
+
+all: $(ROOT)/darknet
+
+# The binary to use. With another BUILD, or for the sanitizers, it stays in its own folder.
+ifeq ($(BUILD), $(ROOT)/build)
+$(ROOT)/darknet: $(DARKNET)
+	@cp $< $@.new && mv $@.new $@
+else
+$(ROOT)/darknet: $(DARKNET)
+endif
+
+# ---- the host -------------------------------------------------------------------------------------------------
+
+# Programs the build needs; a shell test and no more when they are all here.
+deps:
+ifneq ($(INSTALL_DEPS), 0)
+	@scripts/install_deps.sh build $(if $(filter 1,$(OPENCV)),opencv)
+endif
+
+$(PRISTINE)/include/darknet.h: | deps
+	@scripts/fetch_darknet.sh $(PRISTINE) $(ROOT)/build/download
+
+$(HOST)/.patched: $(PRISTINE)/include/darknet.h scripts/patch_darknet.sh $(wildcard patches/series patches/*.patch)
+	@scripts/patch_darknet.sh $(PRISTINE) patches $(HOST)
+	@touch $@
+
+# Other flags are another build: everything depends on this file, which changes only when they do.
+$(BUILD)/flags: FORCE | deps
+	@mkdir -p $(@D)
+	@printf '%s\n' '$(VKD_CFLAGS) $(HOST_CFLAGS) $(subst ",,$(DARKNET_FLAGS)) $(NVCCFLAGS)' >$@.new
+	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
+
+# Darknet's own Makefile knows what of it is out of date.
+$(DARKNET): $(HOST)/.patched $(BUILD)/flags $(LIBVKD) $(LIBHOST) FORCE
+	@$(MAKE) --no-print-directory $(if $(V),,-s) -C $(HOST) $(DARKNET_FLAGS) all
+
+# ---- the plugin -----------------------------------------------------------------------------------------------
+
+$(BUILD)/obj/darknet_vkd/host/%.c.o: darknet_vkd/host/%.c $(BUILD)/flags | $(HOST)/.patched
+	@mkdir -p $(@D)
+	$(CC) $(VKD_CFLAGS) $(HOST_CFLAGS) -MMD -MP -c $< -o $@
+
+$(BUILD)/obj/%.c.o: %.c $(BUILD)/flags | deps
+	@mkdir -p $(@D)
+	$(CC) $(VKD_CFLAGS) -MMD -MP -c $< -o $@
+
+$(BUILD)/obj/%.cu.o: %.cu $(BUILD)/flags | $(HOST)/.patched
+	@mkdir -p $(@D)
+	$(NVCC) $(NVCCFLAGS) -Idarknet_vkd $(if $(findstring /host/,$<),-I$(HOST)/include -I$(HOST)/src $(HOSTDEFS)) -c $< -o $@
+
+# Made afresh, so that an object whose source is gone does not stay in it; the list file tells when that is.
+$(BUILD)/sources: FORCE
+	@mkdir -p $(@D)
+	@echo '$(VKD_SRC) $(HOST_SRC)' >$@.new
+	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
+
+$(LIBVKD): $(VKD_OBJ) $(BUILD)/sources
+	@rm -f $@
+	$(AR) rcs $@ $(VKD_OBJ)
+
+$(LIBHOST): $(HOST_OBJ) $(BUILD)/sources
+	@rm -f $@
+	$(AR) rcs $@ $(HOST_OBJ)
+
+-include $(patsubst %.o,%.d,$(VKD_OBJ) $(HOST_OBJ)) $(addsuffix .d,$(LOW_TESTS) $(HOST_TESTS))
+
+# ---- tests ----------------------------------------------------------------------------------------------------
+
+# The lower floors are compiled and linked without Darknet, so that they cannot come to need it.
+$(LOW_TESTS): $(BUILD)/tests/%: tests/%.c $(LIBVKD) $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(CC) $(VKD_CFLAGS) -Itests -MMD -MP -MF $@.d $< -o $@ $(LIBVKD) -lcmocka $(VKD_LDFLAGS)
+
+$(HOST_TESTS): $(BUILD)/tests/%: tests/%.c $(DARKNET) $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(CC) $(VKD_CFLAGS) $(HOST_CFLAGS) -Itests -MMD -MP -MF $@.d $< -o $@ -Wl,--start-group $(HOST)/libdarknet.a \
+	    $(LIBHOST) $(LIBVKD) -Wl,--end-group -lcmocka $(VKD_LDFLAGS) $(OPENCVLIBS) $(GPULIBS)
+
+test-deps:
+ifneq ($(INSTALL_DEPS), 0)
+	@scripts/install_deps.sh build test
+endif
+.PHONY: test-deps
+
+$(LOW_TESTS) $(HOST_TESTS): | test-deps
+
+tests: $(ROOT)/darknet $(LOW_TESTS) $(HOST_TESTS)
+
+test: tests
+	@BUILD='$(BUILD)' DARKNET='$(DARKNET)' SANITIZE='$(SANITIZE)' \
+	    scripts/run_tests.sh $(LOW_TESTS) $(HOST_TESTS) $(SHELL_TESTS)
+
+asan:
+	@$(MAKE) --no-print-directory BUILD=$(ROOT)/build/asan SANITIZE=1 OPENMP=0 test
+
+# ---- the rest -------------------------------------------------------------------------------------------------
+
+demo demo-teacher demo-seeds: $(ROOT)/darknet
+ifneq ($(INSTALL_DEPS), 0)
+	@scripts/install_deps.sh demo
+endif
+	@DARKNET='$(DARKNET)' BUILD='$(BUILD)' scripts/$(subst -,_,$@).sh
+
+bench: $(ROOT)/darknet
+	@DARKNET='$(DARKNET)' BUILD='$(BUILD)' scripts/bench.sh
+
+lint:
+	@scripts/lint.sh
+
+clean:
+	rm -rf $(BUILD)/obj $(BUILD)/tests $(BUILD)/darknet $(BUILD)/asan $(BUILD)/flags $(BUILD)/sources $(BUILD)/*.a
+	rm -f $(ROOT)/darknet
