@@ -1,0 +1,38 @@
+// Row-major float64 products through CBLAS, and moves between float32 storage and float64 work.
+#ifndef VKD_NUMERICS_LINALG_H
+#define VKD_NUMERICS_LINALG_H
+
+#include <cblas.h>
+#include <stddef.h>
+
+// C (m,n) = alpha A (m,l) B (l,n) + beta C; ld* are row strides.
+static inline void vkd_gemm_nn(int m, int n, int l, double alpha, const double *A, int lda, const double *B,
+                               int ldb, double beta, double *C, int ldc) {
+    cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, m, n, l, alpha, A, lda, B, ldb, beta, C, ldc);
+}
+
+// C (m,n) = alpha A' B + beta C, with A (l,m), B (l,n).
+static inline void vkd_gemm_tn(int m, int n, int l, double alpha, const double *A, int lda, const double *B,
+                               int ldb, double beta, double *C, int ldc) {
+    cblas_dgemm(CblasRowMajor, CblasTrans, CblasNoTrans, m, n, l, alpha, A, lda, B, ldb, beta, C, ldc);
+}
+
+// C (m,n) = alpha A B' + beta C, with A (m,l), B (n,l).
+static inline void vkd_gemm_nt(int m, int n, int l, double alpha, const double *A, int lda, const double *B,
+                               int ldb, double beta, double *C, int ldc) {
+    cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasTrans, m, n, l, alpha, A, lda, B, ldb, beta, C, ldc);
+}
+
+// y (rows,cols) = x with row strides ldy, ldx.
+static inline void vkd_widen(const float *x, int ldx, int rows, int cols, double *y, int ldy) {
+    for (int i = 0; i < rows; ++i)
+        for (int j = 0; j < cols; ++j)
+            y[(size_t)i * ldy + j] = x[(size_t)i * ldx + j];
+}
+
+static inline void vkd_narrow(const double *x, size_t n, float *y) {
+    for (size_t i = 0; i < n; ++i)
+        y[i] = (float)x[i];
+}
+
+#endif
