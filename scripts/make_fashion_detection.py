@@ -350,7 +350,8 @@ def main():
                         help="training scenes (%(default)s)")
     parser.add_argument("-test", type=count, default=1000, metavar="N",
                         help="test scenes (%(default)s)")
-    parser.add_argument("-source", default=SOURCE, metavar="DIR",
+    parser.add_argument("-source", default=os.environ.get("FASHION_MNIST", SOURCE),
+                        metavar="DIR",
                         help="where the IDX files are (%(default)s)")
     parser.add_argument("-jobs", type=int, metavar="N",
                         default=min(os.cpu_count() or 1, 16),
