@@ -1,0 +1,170 @@
+// darknet detector map DATA CFG WEIGHTS
+#define _POSIX_C_SOURCE 200809L
+#include <ctype.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "host/evaluate.h"
+
+typedef struct request {
+    char *data, *cfg, *weights;
+    vkd_evaluate_options options;
+} request;
+
+__attribute__((noreturn, format(printf, 1, 2))) static void fail(const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    fflush(stdout);
+    vfprintf(stderr, format, args);
+    fputc('\n', stderr);
+    va_end(args);
+    exit(EXIT_FAILURE);
+}
+
+static float fraction(const char *flag, const char *text) {
+    char *end;
+    float value = strtof(text, &end);
+    if (end == text || *end || !(value >= 0 && value <= 1))
+        fail("detector map: %s: \"%s\" is not in 0 .. 1", flag, text);
+    return value;
+}
+
+// argv[0..2] are "darknet detector map"; Darknet leaves NULLs where it took a flag.
+static request read_arguments(int argc, char **argv) {
+    request r = {.options = vkd_evaluate_defaults()};
+    char **const files[] = {&r.data, &r.cfg, &r.weights};
+    size_t given = 0;
+    for (int i = 3; i < argc; ++i) {
+        const char *flag = argv[i];
+        if (!flag) continue;
+        if (flag[0] != '-') {
+            if (given == 3) fail("detector map: unexpected \"%s\" after DATA CFG WEIGHTS", flag);
+            *files[given++] = argv[i];
+            continue;
+        }
+        if (strcmp(flag, "-json") && strcmp(flag, "-thresh") && strcmp(flag, "-iou_thresh"))
+            fail("detector map: unknown option %s; expected -json, -thresh or -iou_thresh", flag);
+        if (i + 1 == argc || !argv[i + 1]) fail("detector map: %s needs a value", flag);
+        const char *value = argv[++i];
+        if (!strcmp(flag, "-json"))
+            r.options.json = value;
+        else if (!strcmp(flag, "-thresh"))
+            r.options.thresh = fraction(flag, value);
+        else
+            r.options.nms = fraction(flag, value);
+    }
+    if (given < 3)
+        fail("usage: %s detector map DATA CFG WEIGHTS [-json FILE] [-thresh %g] [-iou_thresh %g]", argv[0],
+             (double)r.options.thresh, (double)r.options.nms);
+    return r;
+}
+
+// Darknet answers a file that it cannot open with exit status 0; so look first.
+static void must_be_readable(const char *path) {
+    FILE *file = fopen(path, "r");
+    int c = file ? (errno = 0, getc(file)) : 0; // a folder opens, but cannot be read
+    if (!file || (c == EOF && ferror(file))) fail("%s: %s", path, strerror(errno));
+    fclose(file);
+}
+
+// The lines of a file without blanks at their ends; empty lines are left out.
+static char **read_lines(const char *path, int *n) {
+    must_be_readable(path);
+    list *all = get_paths((char *)path);
+    char **lines = (char **)list_to_array(all);
+    *n = 0;
+    for (int i = 0; i < all->size; ++i) {
+        size_t length = strlen(lines[i]);
+        while (length && isspace((unsigned char)lines[i][length - 1]))
+            lines[i][--length] = '\0';
+        if (length)
+            lines[(*n)++] = lines[i];
+        else
+            free(lines[i]);
+    }
+    free_list(all);
+    return lines;
+}
+
+static void free_lines(char **lines, int n) {
+    for (int i = 0; i < n; ++i)
+        free(lines[i]);
+    free(lines);
+}
+
+static void print_figure(const char *name, double value) {
+    if (value < 0)
+        printf("%-7s      -\n", name);
+    else
+        printf("%-7s %.4f\n", name, value);
+}
+
+static void print_result(const vkd_ap_result *r, char **names) {
+    print_figure("AP", r->ap);
+    print_figure("AP50", r->ap50);
+    print_figure("AP75", r->ap75);
+    print_figure("APs", r->ap_small);
+    print_figure("APm", r->ap_medium);
+    print_figure("APl", r->ap_large);
+    print_figure("AR1", r->ar1);
+    print_figure("AR10", r->ar10);
+    print_figure("AR100", r->ar100);
+    print_figure("ARs", r->ar_small);
+    print_figure("ARm", r->ar_medium);
+    print_figure("ARl", r->ar_large);
+    int width = (int)strlen("class");
+    for (int i = 0; i < r->classes; ++i)
+        if ((int)strlen(names[i]) > width) width = (int)strlen(names[i]);
+    printf("\n%-*s      AP    AP50  objects\n", width, "class");
+    for (int i = 0; i < r->classes; ++i) {
+        if (r->class_objects[i])
+            printf("%-*s  %.4f  %.4f  %7d\n", width, names[i], r->class_ap[i], r->class_ap50[i],
+                   r->class_objects[i]);
+        else
+            printf("%-*s       -       -        0\n", width, names[i]);
+    }
+    if (fflush(stdout)) fail("standard output: %s", strerror(errno));
+}
+
+static int network_classes(const network *net) {
+    for (int i = net->n; i-- > 0;) {
+        const layer *l = net->layers + i;
+        if (l->type == YOLO || l->type == REGION || l->type == DETECTION) return l->classes;
+    }
+    return 0;
+}
+
+void vkd_detector_map(int argc, char **argv) {
+    request r = read_arguments(argc, argv);
+    must_be_readable(r.data);
+    must_be_readable(r.cfg);
+    must_be_readable(r.weights);
+    list *options = read_data_cfg(r.data);
+    const char *valid = option_find_str(options, "valid", NULL);
+    const char *names_file = option_find_str(options, "names", NULL);
+    const char *kind = option_find_str(options, "eval", NULL);
+    if (!valid) fail("%s: no valid= (the file that lists the pictures to evaluate on)", r.data);
+    if (!names_file) fail("%s: no names= (the file that lists the names of the classes)", r.data);
+    r.options.coco_names = kind && !strcmp(kind, "coco");
+    int n, number_of_names;
+    char **paths = read_lines(valid, &n), **names = read_lines(names_file, &number_of_names);
+    if (!n) fail("%s: no pictures in it", valid);
+
+    network *net = load_network(r.cfg, r.weights, 0);
+    int classes = option_find_int_quiet(options, "classes", network_classes(net));
+    if (number_of_names < classes) fail("%s: %d names for %d classes", names_file, number_of_names, classes);
+    vkd_ap_result result;
+    double began = what_time_is_it_now();
+    if (vkd_evaluate(net, paths, n, classes, &r.options, &result)) exit(EXIT_FAILURE);
+    double seconds = what_time_is_it_now() - began;
+    fprintf(stderr, "%d pictures in %.1f s, %.1f a second\n", n, seconds, n / seconds);
+    print_result(&result, names);
+    vkd_ap_result_free(&result);
+    free_lines(paths, n);
+    free_lines(names, number_of_names);
+    free_network(net);
+}
