@@ -56,9 +56,9 @@ static const vkd_choice whitening_words[] = {[VKD_OPTION_WHITENING_ZCA] = {"zca"
 
 static const vkd_option_row projection_rows[] = {
     {"from", TAP(from), INT_FROM(INT_MIN), .initial = "-1",
-     .help = "layer of the student: absolute, or negative, counted back from the section's own place"},
+     .help = "a layer of the student: absolute, or negative, counted back from the section's own place"},
     {"teacher_from", TAP(teacher_from), INT_FROM(INT_MIN), .required = true,
-     .help = "layer of the teacher: absolute, or negative, counted back from the teacher's end"},
+     .help = "a layer of the teacher: absolute, or negative, counted back from the teacher's end"},
     {"map", TAP(map), WORD(map_words), .initial = "matrix_exp",
      .help = "how P is kept orthonormal; linear (no constraint) and frozen (never updated) are baselines"},
     {"rebase", TAP(rebase), INT_FROM(0), .initial = "1", .only = "1",
@@ -165,9 +165,10 @@ static const char *comma(int i, int n) {
 }
 
 static void expected_number(const vkd_option_row *row, char *out, size_t size) {
-    bool low = row->min > (row->type == VKD_ROW_INT ? INT_MIN : -FLT_MAX);
-    bool high = row->max < (row->type == VKD_ROW_INT ? INT_MAX : FLT_MAX);
-    add(out, size, "%s", row->type == VKD_ROW_INT ? "an integer" : "a number");
+    bool is_int = row->type == VKD_ROW_INT;
+    bool low = row->min > (is_int ? (double)INT_MIN : (double)-FLT_MAX);
+    bool high = row->max < (is_int ? (double)INT_MAX : (double)FLT_MAX);
+    add(out, size, "%s", is_int ? "an integer" : "a number");
     if (low && high && !row->open_min && !row->open_max) {
         add(out, size, " from %g to %g", row->min, row->max);
         return;

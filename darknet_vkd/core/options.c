@@ -300,10 +300,14 @@ static vkd_status resolve_from(reader *r) {
         int from = tap->from;
         if (from < 0 && -(long long)from <= tap->place)
             tap->from = tap->place + from;
-        else if (from < 0 && tap->place > 0)
-            return vkd_tap_error(
-                r->err, cfg, i, "from", "%d counts back over %d %s; expected -%d to -1, or 0 to %d", from,
-                tap->place, tap->place == 1 ? "layer" : "layers", tap->place, cfg->layers - 1);
+        else if (from < 0 && tap->place > 1)
+            return vkd_tap_error(r->err, cfg, i, "from",
+                                 "%d counts back over %d layers; expected -%d to -1, or 0 to %d", from,
+                                 tap->place, tap->place, cfg->layers - 1);
+        else if (from < 0 && tap->place == 1)
+            return vkd_tap_error(r->err, cfg, i, "from",
+                                 "%d counts back over 1 layer; expected -1, or 0 to %d", from,
+                                 cfg->layers - 1);
         else if (from < 0 && cfg->layers > 0)
             return vkd_tap_error(r->err, cfg, i, "from",
                                  "%d, and no layer stands above the section; expected 0 to %d", from,
