@@ -314,6 +314,7 @@ def run(args):
         raise Problem("%s exists and was not made by this program; remove it "
                       "or choose another folder" % args.out)
     temporary = "%s.tmp.%d" % (args.out, os.getpid())
+    old = temporary + ".old"
     try:
         os.makedirs(temporary)
         items, seconds = make_all(temporary, args)
@@ -321,10 +322,11 @@ def run(args):
                   encoding="utf-8") as file:
             file.write(wanted)
         if os.path.isdir(args.out):
-            shutil.rmtree(args.out)
+            os.rename(args.out, old)
         os.rename(temporary, args.out)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
     print("%s: %d training and %d test scenes, %d items, %.0f s"
           % (args.out, args.train, args.test, items, seconds))
 
