@@ -1,0 +1,152 @@
+#include "core/target.h"
+
+#include "numerics/finite.h"
+#include "numerics/normalize.h"
+#include "numerics/whiten.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+// A whitening matrix costs an eigen-solve of n^3. Running statistics of a frozen teacher settle, so it is
+// made at every batch at first and then once in so many.
+enum { refresh_always_until = 32, refresh_interval = 32 };
+
+size_t vkd_target_second_size(const vkd_target *t) {
+    size_t n = (size_t)t->n;
+    switch ((vkd_option_mode)t->options->mode) {
+    case VKD_OPTION_MODE_STANDARDIZE:
+        return n;
+    case VKD_OPTION_MODE_WHITEN:
+        return n * n;
+    default:
+        return 0;
+    }
+}
+
+static size_t scratch_size(const vkd_target *t, int batch, int locations) {
+    if (t->options->mode == VKD_OPTION_MODE_WHITEN) return (size_t)t->n * (size_t)locations;
+    if (t->options->mode == VKD_OPTION_MODE_LAYERNORM) return (size_t)batch * (size_t)locations;
+    return 0;
+}
+
+vkd_status vkd_target_resize(vkd_target *t, int batch, int locations) {
+    size_t size = scratch_size(t, batch, locations);
+    free(t->scratch);
+    t->scratch = calloc(size ? size : 1, sizeof *t->scratch);
+    return t->scratch ? VKD_OK : VKD_OUT_OF_MEMORY;
+}
+
+vkd_status vkd_target_create(vkd_target *t, const vkd_whiten_options *options, int n, int batch,
+                             int locations) {
+    memset(t, 0, sizeof *t);
+    if (n < 1 || batch < 1 || locations < 1) return VKD_INVALID_ARGUMENT;
+    t->options = options;
+    t->n = n;
+    size_t second = vkd_target_second_size(t);
+    if (second) {
+        bool whiten = options->mode == VKD_OPTION_MODE_WHITEN;
+        size_t count = (size_t)n;
+        t->mean = calloc(count, sizeof *t->mean);
+        t->second = calloc(second, sizeof *t->second);
+        t->batch_mean = calloc(count, sizeof *t->batch_mean);
+        t->batch_second = calloc(second, sizeof *t->batch_second);
+        t->offset = calloc(count, sizeof *t->offset);
+        t->inv_std = calloc(count, sizeof *t->inv_std);
+        if (!t->mean || !t->second || !t->batch_mean || !t->batch_second || !t->offset || !t->inv_std)
+            return VKD_OUT_OF_MEMORY;
+        if (whiten) {
+            size_t a = vkd_covariance_workspace(n), b = vkd_whitening_matrix_workspace(n);
+            t->W = calloc(second, sizeof *t->W);
+            t->work = calloc((a > b ? a : b) + count, sizeof *t->work);
+            if (!t->W || !t->work) return VKD_OUT_OF_MEMORY;
+        }
+    }
+    return vkd_target_resize(t, batch, locations);
+}
+
+void vkd_target_free(vkd_target *t) {
+    free(t->mean);
+    free(t->second);
+    free(t->batch_mean);
+    free(t->batch_second);
+    free(t->offset);
+    free(t->inv_std);
+    free(t->W);
+    free(t->scratch);
+    free(t->work);
+    memset(t, 0, sizeof *t);
+}
+
+vkd_status vkd_target_refresh(vkd_target *t) {
+    const vkd_whiten_options *o = t->options;
+    if (!vkd_target_second_size(t)) return VKD_OK;
+    for (int i = 0; i < t->n; ++i)
+        t->offset[i] = (float)t->mean[i];
+    if (o->mode == VKD_OPTION_MODE_STANDARDIZE) {
+        for (int i = 0; i < t->n; ++i)
+            t->inv_std[i] = (float)(1 / sqrt(t->second[i] + o->eps));
+        return VKD_OK;
+    }
+    return vkd_whitening_matrix(t->second, t->n, o->shrinkage, o->rank, o->eps, (vkd_whitening)o->whitening,
+                                t->W, &t->kept, &t->condition, t->work);
+}
+
+// average <- m average + (1 - m) value, with m = count / (count + 1) until it reaches `momentum`: a plain
+// mean at first, so that nothing of an arbitrary start remains.
+static void blend(double *average, const double *value, size_t size, double m) {
+    for (size_t i = 0; i < size; ++i)
+        average[i] = m * average[i] + (1 - m) * value[i];
+}
+
+static vkd_status take_batch_in(vkd_target *t, const float *x, int batch, int locations) {
+    const vkd_whiten_options *o = t->options;
+    size_t second = vkd_target_second_size(t);
+    if (o->mode == VKD_OPTION_MODE_WHITEN) {
+        // The covariance is taken with its own workspace behind the n variances that nobody reads.
+        vkd_channel_moments(x, batch, t->n, locations, t->batch_mean, t->work);
+        if (!vkd_all_finite_double(t->batch_mean, (size_t)t->n)) return VKD_NOT_FINITE;
+        vkd_status status =
+            vkd_covariance(x, batch, t->n, locations, t->batch_mean, t->batch_second, t->work + t->n);
+        if (status) return status;
+    } else {
+        vkd_channel_moments(x, batch, t->n, locations, t->batch_mean, t->batch_second);
+    }
+    if (!vkd_all_finite_double(t->batch_mean, (size_t)t->n) ||
+        !vkd_all_finite_double(t->batch_second, second))
+        return VKD_NOT_FINITE;
+    double m = 0; // statistics=batch
+    if (o->statistics == VKD_OPTION_STATISTICS_RUNNING) {
+        m = (double)t->batches / ((double)t->batches + 1);
+        if (m > o->momentum) m = o->momentum;
+    }
+    blend(t->mean, t->batch_mean, (size_t)t->n, m);
+    blend(t->second, t->batch_second, second, m);
+    ++t->batches;
+    bool settled = o->mode == VKD_OPTION_MODE_WHITEN && m > 0 && t->batches > refresh_always_until &&
+                   t->batches % refresh_interval != 0;
+    return settled ? VKD_OK : vkd_target_refresh(t);
+}
+
+vkd_status vkd_target_normalize(vkd_target *t, const float *x, int batch, int locations, float *y) {
+    const vkd_whiten_options *o = t->options;
+    size_t size = (size_t)batch * (size_t)t->n * (size_t)locations;
+    vkd_status status;
+    switch ((vkd_option_mode)o->mode) {
+    case VKD_OPTION_MODE_NONE:
+        memcpy(y, x, size * sizeof *y);
+        return vkd_all_finite(y, size) ? VKD_OK : VKD_NOT_FINITE;
+    case VKD_OPTION_MODE_LAYERNORM:
+        vkd_layernorm_forward(x, batch, t->n, locations, o->eps, y, t->scratch);
+        return vkd_all_finite(y, size) ? VKD_OK : VKD_NOT_FINITE;
+    case VKD_OPTION_MODE_STANDARDIZE:
+        status = take_batch_in(t, x, batch, locations);
+        if (!status) vkd_normalize_apply(x, batch, t->n, locations, t->offset, t->inv_std, y);
+        return status;
+    case VKD_OPTION_MODE_WHITEN:
+        status = take_batch_in(t, x, batch, locations);
+        if (!status) vkd_whiten_apply(x, batch, t->n, locations, t->W, t->offset, y, t->scratch);
+        return status;
+    }
+    return VKD_INVALID_ARGUMENT;
+}
