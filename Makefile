@@ -178,6 +178,7 @@ $(HOST_TESTS): $(BUILD)/tests/%: tests/%.c $(DARKNET) $(BUILD)/flags
 test-deps:
 ifneq ($(INSTALL_DEPS), 0)
 	@scripts/install_deps.sh build test
+	@scripts/install_deps.sh stock || echo "no stock darknet to compare with" >&2
 endif
 .PHONY: test-deps
 

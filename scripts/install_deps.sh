@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what a step needs, from the Debian/Ubuntu archive the machine already uses.
-#   scripts/install_deps.sh GROUP...     GROUP: build, test, demo, opencv
+#   scripts/install_deps.sh GROUP...     GROUP: build, test, stock, demo, opencv
 # Asks dpkg first: when everything is there, nothing is run and the network is not touched.
 set -euo pipefail
 
@@ -10,8 +10,9 @@ packages_of() {
     test) echo libcmocka-dev python3 python3-numpy python3-pil ;;
     demo) echo python3 python3-numpy python3-pil python3-matplotlib dataset-fashion-mnist ;;
     opencv) echo libopencv-dev ;;
+    stock) echo darknet ;; # the distribution's own Darknet, to check exported students against
     *)
-        echo "install_deps.sh: unknown group \"$1\"; expected build, test, demo or opencv" >&2
+        echo "install_deps.sh: unknown group \"$1\"; expected build, test, stock, demo or opencv" >&2
         exit 2
         ;;
     esac
@@ -20,7 +21,7 @@ packages_of() {
 # Where there is no dpkg, the package's own file or program is looked for instead.
 probe() {
     case $1 in
-    gcc | g++ | make | patch | pkg-config | python3) command -v "$1" >/dev/null ;;
+    gcc | g++ | make | patch | pkg-config | python3 | darknet) command -v "$1" >/dev/null ;;
     xz-utils) command -v xz >/dev/null ;;
     ca-certificates) true ;;
     libopenblas-dev) has_header cblas.h || pkg-config --exists openblas 2>/dev/null ;;
@@ -74,7 +75,8 @@ if [ "$(id -u)" -ne 0 ]; then
 fi
 
 echo "installing: ${missing[*]}" >&2
-install=("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends)
+install=("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -q
+    --no-install-recommends -o DPkg::Lock::Timeout=300)
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 # The lists already here usually do; they are fetched anew only if the first try fails.
