@@ -15,12 +15,12 @@ start
 results=$DEMO_DIR/results.csv
 for seed in $SEEDS; do
     pair "$seed"
-    inputs=$(digest "$DEMO_DIR/student_alone_s$seed.cfg" "$DEMO_DIR/student_distilled_s$seed.cfg" \
+    setting=$(digest "$DEMO_DIR/student_alone_s$seed.cfg" "$DEMO_DIR/student_distilled_s$seed.cfg" \
         "$DATA_DIR/.made_by_make_fashion_detection" "$teacher_weights" "$DARKNET")
     "$python" scripts/demo_table.py add "$results" "$seed" "$(batches_of "$DEMO_DIR/student_alone_s$seed.cfg")" \
-        "$inputs" "$DEMO_DIR/student_alone_s$seed.map" "$DEMO_DIR/student_distilled_s$seed.map"
+        "$setting" "$DEMO_DIR/student_alone_s$seed.map" "$DEMO_DIR/student_distilled_s$seed.map"
 done
 measure teacher "$teacher_cfg" "$teacher_weights"
 echo
 # shellcheck disable=SC2086 # SEEDS is a list of words
-"$python" scripts/demo_table.py summary "$results" "$inputs" "$DEMO_DIR/teacher.map" $SEEDS
+"$python" scripts/demo_table.py summary "$results" "$setting" "$DEMO_DIR/teacher.map" $SEEDS
