@@ -1,5 +1,7 @@
 #include "core/average_precision.h"
 
+#include "numerics/finite.h"
+
 #include <float.h>
 #include <math.h>
 #include <stdlib.h>
@@ -74,8 +76,7 @@ static int compare_ranked(const void *pa, const void *pb) {
 
 static vkd_status check_box(int image, int class_id, const double box[4], double more, int classes,
                             int images) {
-    if (!(isfinite(box[0]) && isfinite(box[1]) && isfinite(box[2]) && isfinite(box[3]) && isfinite(more)))
-        return VKD_NOT_FINITE;
+    if (!vkd_all_finite_double(box, 4) || !vkd_is_finite(more)) return VKD_NOT_FINITE;
     if (image < 0 || image >= images || class_id < 0 || class_id >= classes || box[2] < 0 || box[3] < 0)
         return VKD_INVALID_ARGUMENT;
     return VKD_OK;

@@ -2,15 +2,14 @@
 #include "host/evaluate.h"
 
 #include <errno.h>
-#include <math.h>
 #include <pthread.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "host/labels.h"
+#include "numerics/finite.h"
 
 enum { MAX_THREADS = 16, MAX_PER_CLASS = 100 }; // COCO counts 100 detections of a class in a picture
 
@@ -94,16 +93,6 @@ static void load_picture(evaluation *e, const batch *b, int slot) {
     free_image(original);
 }
 
-// By bits: Darknet's headers may be compiled with flags that let isfinite answer anything.
-static int all_finite(const float *a, size_t n) {
-    for (size_t i = 0; i < n; ++i) {
-        uint32_t bits;
-        memcpy(&bits, a + i, sizeof bits);
-        if ((bits & 0x7f800000u) == 0x7f800000u) return 0;
-    }
-    return 1;
-}
-
 static void add_box(boxes *list, vkd_detection d) {
     if (list->count == list->capacity) {
         size_t capacity = list->capacity ? 2 * list->capacity : 256;
@@ -178,7 +167,7 @@ static void read_boxes_of(evaluation *e, const batch *b, int slot) {
         heads[i].output += (size_t)slot * (size_t)heads[i].outputs;
         // Darknet counts boxes with `>` and skips with `<=`: a NaN would pass both, past the end of its
         // array.
-        e->not_finite[slot] |= !all_finite(heads[i].output, (size_t)heads[i].outputs);
+        e->not_finite[slot] |= !vkd_all_finite(heads[i].output, (size_t)heads[i].outputs);
     }
     view.layers = heads;
     view.n = e->number_of_heads;
@@ -190,7 +179,7 @@ static void read_boxes_of(evaluation *e, const batch *b, int slot) {
     for (int k = 0; k < e->classes; ++k) {
         int n = 0;
         for (int i = 0; i < count; ++i)
-            if (dets[i].prob[k] > 0 && all_finite(&dets[i].bbox.x, 4))
+            if (dets[i].prob[k] > 0 && vkd_all_finite(&dets[i].bbox.x, 4))
                 candidates[n++] = (candidate){dets[i].prob[k], i};
         qsort(candidates, (size_t)n, sizeof *candidates, compare_candidates);
         keep_best(e, dets, candidates, n, (vkd_detection){.image = image_index, .class_id = k},

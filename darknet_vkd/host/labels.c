@@ -3,64 +3,16 @@
 
 #include <ctype.h>
 #include <errno.h>
-#include <limits.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "numerics/finite.h"
+
 #include "darknet.h"
 
-enum { PATH_SIZE = 4096 }; // what Darknet's loader has for a label's path
-
-// .../images/a.jpg -> .../labels/a.txt: the innermost folder of one of these names, and the extension.
-static void label_path(const char *picture, char path[PATH_SIZE]) {
-    static const char *const folders[] = {"images", "JPEGImages", "raw"};
-    const char *name = strrchr(picture, '/');
-    name = name ? name + 1 : picture;
-    const char *dot = strrchr(name, '.');
-    size_t stem = dot && dot != name ? (size_t)(dot - picture) : strlen(picture);
-    const char *end = name - (name != picture); // of the component looked at: its '/'
-    while (end > picture) {
-        const char *start = end;
-        while (start > picture && start[-1] != '/')
-            --start;
-        for (int i = 0; i < 3; ++i) {
-            if ((size_t)(end - start) != strlen(folders[i]) ||
-                strncmp(start, folders[i], (size_t)(end - start)))
-                continue;
-            snprintf(path, PATH_SIZE, "%.*slabels%.*s.txt", (int)(start - picture), picture,
-                     (int)(stem - (size_t)(end - picture)), end);
-            return;
-        }
-        end = start > picture ? start - 1 : picture;
-    }
-    snprintf(path, PATH_SIZE, "%.*s.txt", (int)stem, picture);
-}
-
-// What fill_truth_detection in Darknet's src/data.c makes of a path.
-static void darknet_label_path(const char *picture, char path[PATH_SIZE]) {
-    static char *const pairs[][2] = {{"images", "labels"}, {"JPEGImages", "labels"}, {"raw", "labels"},
-                                     {".jpg", ".txt"},     {".png", ".txt"},         {".JPG", ".txt"},
-                                     {".JPEG", ".txt"}};
-    char from[PATH_SIZE];
-    snprintf(path, PATH_SIZE, "%s", picture);
-    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; ++i) {
-        memcpy(from, path, PATH_SIZE);
-        find_replace(from, pairs[i][0], pairs[i][1], path);
-    }
-}
-
-static FILE *open_label(const char *picture, char path[PATH_SIZE]) {
-    char other[PATH_SIZE];
-    label_path(picture, path);
-    FILE *file = fopen(path, "r");
-    if (file || errno != ENOENT) return file;
-    darknet_label_path(picture, other);
-    file = fopen(other, "r");
-    if (file) memcpy(path, other, PATH_SIZE);
-    return file;
-}
+enum { PATH_SIZE = 4096 }; // Darknet's loader has as much for a label's path
 
 static vkd_status append(vkd_labels *labels, const vkd_label *label) {
     if (labels->count == labels->capacity) {
@@ -74,32 +26,43 @@ static vkd_status append(vkd_labels *labels, const vkd_label *label) {
     return VKD_OK;
 }
 
-// Reads one line into *label. Returns what is wrong with it, or NULL.
-static const char *parse_line(char *line, int classes, vkd_label *label) {
-    char *end;
-    errno = 0;
-    long class_id = strtol(line, &end, 10);
-    if (end == line || !isspace((unsigned char)*end)) return "expected: class x y width height";
-    if (errno || class_id < 0 || class_id >= classes) return "class out of range";
-    label->class_id = (int)class_id;
-    double *const numbers[] = {&label->x, &label->y, &label->w, &label->h};
-    for (int i = 0; i < 4; ++i) {
-        char *start = end;
-        *numbers[i] = strtod(start, &end);
-        if (end == start || (*end && !isspace((unsigned char)*end)))
-            return "expected: class x y width height";
-        if (!isfinite(*numbers[i]) || fabs(*numbers[i]) > 1e6)
-            return "a number that cannot be a part of a picture";
-    }
-    while (isspace((unsigned char)*end))
-        ++end;
-    if (*end) return "expected no more than: class x y width height";
-    if (label->w < 0 || label->h < 0) return "negative width or height";
-    return NULL;
-}
-
 static int is_blank(const char *line) {
     return line[strspn(line, " \t\r\n\v\f")] == '\0';
+}
+
+// Reads one line into *label. Its messages are those of Darknet's loader (patches/150-checked-labels.patch).
+static vkd_status parse_line(char *line, const char *path, int number, int classes, vkd_label *label,
+                             vkd_error *err) {
+    char *end;
+    int shown = (int)strcspn(line, "\r\n");
+    errno = 0;
+    long class_id = strtol(line, &end, 10);
+    if (end == line || !isspace((unsigned char)*end)) {
+        const char *word = line + strspn(line, " \t");
+        return vkd_error_at(err, VKD_BAD_FILE, path, number, NULL, NULL,
+                            "class: found \"%.*s\", expected an integer from 0 to %d",
+                            (int)strcspn(word, " \t\r\n"), word, classes - 1);
+    }
+    if (errno || class_id < 0 || class_id >= classes)
+        return vkd_error_at(err, VKD_BAD_FILE, path, number, NULL, NULL,
+                            "class: found %ld, expected an integer from 0 to %d", class_id, classes - 1);
+    label->class_id = (int)class_id;
+    static const char *const names[] = {"x", "y", "width", "height"};
+    double *const values[] = {&label->x, &label->y, &label->w, &label->h};
+    int i = 0;
+    for (; i < 4; ++i) {
+        char *from = end;
+        *values[i] = strtod(from, &end);
+        if (end == from || (*end && !isspace((unsigned char)*end))) break;
+        if (!vkd_is_finite(*values[i]) || !(fabs(*values[i]) <= 1e6) || (i >= 2 && *values[i] < 0))
+            return vkd_error_at(err, VKD_BAD_FILE, path, number, NULL, NULL,
+                                "%s: found %g, expected a number%s", names[i], *values[i],
+                                i < 2 ? "" : " that is not negative");
+    }
+    if (i < 4 || !is_blank(end))
+        return vkd_error_at(err, VKD_BAD_FILE, path, number, NULL, NULL,
+                            "found \"%.*s\", expected five numbers: class x y width height", shown, line);
+    return VKD_OK;
 }
 
 static vkd_status read_file_labels(FILE *file, const char *path, int image, int classes, vkd_labels *out,
@@ -113,12 +76,8 @@ static vkd_status read_file_labels(FILE *file, const char *path, int image, int 
         ++number;
         if (is_blank(line)) continue;
         vkd_label label = {.image = image};
-        const char *fault = parse_line(line, classes, &label);
-        line[strcspn(line, "\r\n")] = '\0';
-        if (fault)
-            status = vkd_error_at(err, VKD_BAD_FILE, path, number, NULL, NULL, "%s (%d classes): \"%.80s\"",
-                                  fault, classes, line);
-        else if (append(out, &label))
+        status = parse_line(line, path, number, classes, &label, err);
+        if (!status && append(out, &label))
             status = vkd_error_set(err, VKD_OUT_OF_MEMORY, "%s: out of memory", path);
         errno = 0;
     }
@@ -132,11 +91,8 @@ vkd_status vkd_labels_read(char *const *pictures, int n, int classes, vkd_labels
     vkd_status status = VKD_OK;
     char path[PATH_SIZE];
     for (int i = 0; i < n && !status; ++i) {
-        // every replacement lengthens the path by at most one letter
-        if (strlen(pictures[i]) > PATH_SIZE - 16)
-            status = vkd_error_set(err, VKD_INVALID_ARGUMENT, "%.60s...: path too long", pictures[i]);
-        if (status) break;
-        FILE *file = open_label(pictures[i], path);
+        labels_of_image(pictures[i], path, sizeof path); // ends the program for a path too long
+        FILE *file = fopen(path, "r");
         if (file) {
             ++out->files;
             status = read_file_labels(file, path, i, classes, out, err);

@@ -17,12 +17,11 @@ typedef struct vkd_labels {
     int files; // how many pictures have a label file
 } vkd_labels;
 
-// Reads the labels of all pictures. A picture without a label file has no objects; when no picture has one,
-// that is an error, for then the paths are wrong. So is a line that is not "class x y width height" with a
-// class below `classes` and finite numbers. The file is found as Darknet's loader finds it: .../images/a.jpg,
-// .../JPEGImages/a.jpg and .../raw/a.jpg have .../labels/a.txt, any other picture has its label beside it;
-// where that file does not exist, Darknet's own textual replacement in the whole path is tried. On VKD_OK the
-// caller frees *out with vkd_labels_free; on an error it owns nothing and err->text has the message.
+// Reads the labels of all pictures, from the files where Darknet's loader looks for them (labels_of_image). A
+// picture without a label file has no objects; when no picture has one, that is an error, for then the paths
+// are wrong. So is a line that is not "class x y width height" with a class below `classes` and finite
+// numbers. On VKD_OK the caller frees *out with vkd_labels_free; on an error it owns nothing and err->text
+// has the message.
 vkd_status vkd_labels_read(char *const *pictures, int n, int classes, vkd_labels *out, vkd_error *err);
 
 void vkd_labels_free(vkd_labels *labels);
