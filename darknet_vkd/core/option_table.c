@@ -300,7 +300,7 @@ static char *copy_of(const char *text) {
 // A value as it is shown in a message: printable, and not longer than a line of text.
 static const char *shown(const char *value, char out[72]) {
     size_t n = 0;
-    for (; value[n] && n < 64; ++n)
+    for (; n < 64 && value[n]; ++n)
         out[n] = isprint((unsigned char)value[n]) ? value[n] : '?';
     strcpy(out + n, value[n] ? "..." : "");
     return out;
