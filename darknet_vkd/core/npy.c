@@ -1,12 +1,11 @@
-#define _POSIX_C_SOURCE 200809L
 #include "core/npy.h"
 
-#include <errno.h>
+#include "core/file.h"
+
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 enum {
     ALIGNMENT = 64,
@@ -44,27 +43,19 @@ vkd_status vkd_npy_write(const char *path, const float *data, const int *shape, 
     if (!path || dims < 0 || dims > VKD_NPY_MAX_DIMS || (dims && !shape)) return VKD_INVALID_ARGUMENT;
     size_t count = 1;
     for (int i = 0; i < dims; ++i) {
-        if (shape[i] < 0 || (shape[i] && count > SIZE_MAX / sizeof(float) / (size_t)shape[i]))
+        if (shape[i] < 0 || (shape[i] && count > (SIZE_MAX - HEADER_SIZE) / sizeof(float) / (size_t)shape[i]))
             return VKD_INVALID_ARGUMENT;
         count *= (size_t)shape[i];
     }
     if (count && !data) return VKD_INVALID_ARGUMENT;
 
     unsigned char header[HEADER_SIZE];
-    size_t header_size = make_header(header, shape, dims), size = strlen(path) + 32;
-    char *temporary = malloc(size);
-    if (!temporary) return VKD_OUT_OF_MEMORY;
-    snprintf(temporary, size, "%s.%ld.tmp", path, (long)getpid());
-    FILE *file = fopen(temporary, "wb");
-    int ok = file && fwrite(header, 1, header_size, file) == header_size &&
-             (!count || fwrite(data, sizeof *data, count, file) == count) && !fflush(file) &&
-             !fsync(fileno(file));
-    int failure = errno;
-    if (file && fclose(file) && ok) ok = 0, failure = errno;
-    if (ok && rename(temporary, path)) ok = 0, failure = errno;
-    if (!ok && file) unlink(temporary);
-    free(temporary);
-    if (ok) return VKD_OK;
-    errno = failure;
-    return VKD_IO;
+    size_t header_size = make_header(header, shape, dims), bytes = count * sizeof *data;
+    unsigned char *file = malloc(header_size + bytes);
+    if (!file) return VKD_OUT_OF_MEMORY;
+    memcpy(file, header, header_size);
+    if (bytes) memcpy(file + header_size, data, bytes);
+    vkd_status status = vkd_file_write(path, file, header_size + bytes, NULL);
+    free(file);
+    return status;
 }

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/file.h"
 #include "host/labels.h"
 #include "numerics/finite.h"
 
@@ -263,55 +264,46 @@ static int coco_category(int class_id) {
     return id;
 }
 
-// Nine digits, so that the floats come back as they were and ties stay ties. The file appears whole or not at
-// all.
-static int write_json(const evaluation *e) {
-    const char *path = e->options.json;
-    size_t size = strlen(path) + 32;
-    char *temporary = malloc(size);
-    if (!temporary) return 0;
-    snprintf(temporary, size, "%s.%ld.tmp", path, (long)getpid());
-    FILE *file = fopen(temporary, "w");
-    int ok = file != NULL;
-    for (size_t i = 0; ok && i < e->found.count; ++i) {
+// Nine digits, so that the floats come back as they were and ties stay ties.
+static vkd_status write_json(const evaluation *e, vkd_error *err) {
+    char *text = NULL;
+    size_t bytes = 0;
+    FILE *memory = open_memstream(&text, &bytes);
+    if (!memory) return vkd_error_set(err, VKD_OUT_OF_MEMORY, "%s: out of memory", e->options.json);
+    for (size_t i = 0; i < e->found.count; ++i) {
         const vkd_detection *d = e->found.at + i;
         int image_id = e->options.coco_names ? number_in_name(e->paths[d->image]) : d->image + 1;
         int category = e->options.coco_names ? coco_category(d->class_id) : d->class_id + 1;
-        ok = fprintf(
-                 file,
-                 "%s{\"image_id\":%d, \"category_id\":%d, \"bbox\":[%.9g, %.9g, %.9g, %.9g], \"score\":%.9g}",
-                 i ? ",\n" : "[\n", image_id, category, d->x, d->y, d->w, d->h, d->score) > 0;
+        fprintf(memory,
+                "%s{\"image_id\":%d, \"category_id\":%d, \"bbox\":[%.9g, %.9g, %.9g, %.9g], \"score\":%.9g}",
+                i ? ",\n" : "[\n", image_id, category, d->x, d->y, d->w, d->h, d->score);
     }
-    ok = ok && fputs(e->found.count ? "\n]\n" : "[]\n", file) >= 0 && !fflush(file) && !fsync(fileno(file));
-    int failure = errno;
-    if (file && fclose(file) && ok) ok = 0, failure = errno;
-    if (ok && rename(temporary, path)) ok = 0, failure = errno;
-    if (!ok && file) unlink(temporary);
-    if (!ok) fprintf(stderr, "%s: %s\n", path, strerror(failure));
-    free(temporary);
-    return ok;
+    fputs(e->found.count ? "\n]\n" : "[]\n", memory);
+    int failed = ferror(memory) | fclose(memory);
+    vkd_status status = failed ? vkd_error_set(err, VKD_OUT_OF_MEMORY, "%s: out of memory", e->options.json)
+                               : vkd_file_write(e->options.json, text, bytes, err);
+    free(text);
+    return status;
 }
 
-static int refuse(const char *what, const char *why) {
-    fprintf(stderr, "%s: %s\n", what, why);
-    return 0;
-}
-
-// What can be known before any work: returns 0 after one line on stderr.
-static int check_request(const evaluation *e) {
-    if (e->net->c != 3) return refuse("evaluation", "the network does not take pictures with 3 channels");
+// What can be known before any work.
+static vkd_status check_request(const evaluation *e, vkd_error *err) {
+    if (e->net->c != 3)
+        return vkd_error_set(err, VKD_INVALID_ARGUMENT,
+                             "evaluation: the network takes %d channels, pictures have 3", e->net->c);
     if (!e->number_of_heads)
-        return refuse("evaluation", "the network has no [yolo], [region] or [detection] layer");
-    for (int i = 0; i < e->number_of_heads; ++i) {
-        if (e->heads[i].classes == e->classes) continue;
-        fprintf(stderr,
-                "evaluation: different numbers of classes, %d in the network's cfg and %d in the data\n",
+        return vkd_error_set(err, VKD_INVALID_ARGUMENT,
+                             "evaluation: the network has no [yolo], [region] or [detection] layer");
+    for (int i = 0; i < e->number_of_heads; ++i)
+        if (e->heads[i].classes != e->classes)
+            return vkd_error_set(
+                err, VKD_INVALID_ARGUMENT,
+                "evaluation: different numbers of classes, %d in the network's cfg and %d in the data",
                 e->heads[i].classes, e->classes);
-        return 0;
-    }
     for (int i = 0; i < e->n; ++i)
-        if (access(e->paths[i], R_OK)) return refuse(e->paths[i], strerror(errno));
-    return 1;
+        if (access(e->paths[i], R_OK))
+            return vkd_error_set(err, VKD_IO, "%s: %s", e->paths[i], strerror(errno));
+    return VKD_OK;
 }
 
 static int make_buffers(evaluation *e, batch pair[2]) {
@@ -322,9 +314,8 @@ static int make_buffers(evaluation *e, batch pair[2]) {
     e->slots = calloc(size, sizeof *e->slots);
     e->not_finite = calloc(size, sizeof *e->not_finite);
     e->heads = calloc((size_t)e->net->n, sizeof *e->heads);
-    for (int i = 0; i < 2; ++i) {
-        pair[i].input =
-            calloc(size * (size_t)e->net->inputs, sizeof(float)); // padding of the last batch: black, or old
+    for (int i = 0; i < 2; ++i) { // where the last batch is not full, the rest is black, or old
+        pair[i].input = calloc(size * (size_t)e->net->inputs, sizeof(float));
         ok &= pair[i].input != NULL;
     }
     for (int i = 0; e->heads && i < e->net->n; ++i) {
@@ -351,43 +342,43 @@ vkd_evaluate_options vkd_evaluate_defaults(void) {
     return (vkd_evaluate_options){.thresh = .001f, .nms = .45f, .progress = 1};
 }
 
+static vkd_status evaluate(evaluation *e, batch pair[2], vkd_labels *labels, vkd_ap_result *result,
+                           vkd_error *err) {
+    static const char *const no_memory = "evaluation: out of memory";
+    if (!make_buffers(e, pair)) return vkd_error_set(err, VKD_OUT_OF_MEMORY, "%s", no_memory);
+    vkd_status status = check_request(e, err);
+    if (!status) status = vkd_labels_read(e->paths, e->n, e->classes, labels, err);
+    if (status) return status;
+    int bad = predict_all(e, pair);
+    if (bad < 0) return vkd_error_set(err, VKD_OUT_OF_MEMORY, "%s", no_memory);
+    if (bad)
+        fprintf(stderr,
+                "evaluation: NaN or infinity from the network for %d of %d pictures; they count as empty\n",
+                bad, e->n);
+    if (e->options.json) status = write_json(e, err);
+    if (status) return status;
+    vkd_ground_truth *truth = ground_truth(e, labels);
+    status = truth ? vkd_average_precision(truth, labels->count, e->found.at, e->found.count, e->classes,
+                                           e->n, result)
+                   : VKD_OUT_OF_MEMORY;
+    free(truth);
+    return status ? vkd_error_set(err, status, "%s", no_memory) : VKD_OK; // the boxes are finite and in range
+}
+
 int vkd_evaluate(network *net, char **paths, int n, int classes, const vkd_evaluate_options *options,
                  vkd_ap_result *result) {
     evaluation e = {.net = net, .paths = paths, .n = n, .classes = classes};
     batch pair[2] = {{0}};
     vkd_labels labels = {0};
     vkd_error err = {0};
-    vkd_ground_truth *truth = NULL;
-    int done = 0;
     *result = (vkd_ap_result){0};
     e.options = options ? *options : vkd_evaluate_defaults();
     long processors = sysconf(_SC_NPROCESSORS_ONLN);
     e.threads = e.options.threads > 0 ? e.options.threads : processors > 0 ? (int)processors : 1;
     if (e.threads > MAX_THREADS) e.threads = MAX_THREADS;
-
-    if (!make_buffers(&e, pair)) goto no_memory;
-    if (!check_request(&e)) goto end;
-    if (vkd_labels_read(paths, n, classes, &labels, &err)) {
-        fprintf(stderr, "%s\n", err.text);
-        goto end;
-    }
-    int bad = predict_all(&e, pair);
-    if (bad < 0 || !(truth = ground_truth(&e, &labels))) goto no_memory;
-    if (bad)
-        fprintf(
-            stderr,
-            "evaluation: the network answered NaN or infinity for %d of %d pictures; they count as empty\n",
-            bad, n);
-    if (e.options.json && !write_json(&e)) goto end;
-    if (vkd_average_precision(truth, labels.count, e.found.at, e.found.count, classes, n, result))
-        goto no_memory;
-    done = 1;
-    goto end;
-no_memory:
-    fprintf(stderr, "evaluation: out of memory\n");
-end:
-    free(truth);
+    vkd_status status = evaluate(&e, pair, &labels, result, &err);
+    if (status) fprintf(stderr, "%s\n", err.text);
     vkd_labels_free(&labels);
     free_buffers(&e, pair);
-    return !done;
+    return status != VKD_OK;
 }
