@@ -153,8 +153,8 @@ vkd_status vkd_matrix_exp_frechet(const double *A, const double *X, int m, doubl
 // The skew matrix A = Z P' - P Z' is A = U V' with U = [Z/a, P], V = [a P, -Z], and A U = U (V'U),
 // so exp(A) P = U exp(V'U) [0; I]: one 2k x 2k exponential, no division by V'U, exact for any
 // rank. M = V'U comes from H = [Z, P]'[Z, P], hence from the actual P'P. The factor a > 0 is a
-// similarity; a = |Z| balances the off-diagonal blocks a P'P and -Z'Z/a, which otherwise cost
-// squarings and digits for large steps.
+// similarity; a = |Z| balances the off-diagonal blocks a P'P and -Z'Z/a, which saves
+// squarings for large steps and a high Pade degree for small ones.
 static double balanced_matrix(const double *H, int k, double *M) {
     const size_t k2 = 2 * (size_t)k;
     double largest = 0;

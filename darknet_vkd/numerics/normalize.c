@@ -22,25 +22,17 @@ static double row_sum(const float *x, int n) {
     return sum;
 }
 
-// *sum += sum (x - shift), *squares += sum (x - shift)^2
-static void row_deviations(const float *x, int n, double shift, double *sum, double *squares) {
-    double s[LANES] = {0}, q[LANES] = {0};
+static double row_squares(const float *x, int n, double shift) { // sum of (x - shift)^2
+    double lane[LANES] = {0}, sum = 0;
     int i = 0;
     for (; i + LANES <= n; i += LANES)
-        for (int j = 0; j < LANES; ++j) {
-            const double d = x[i + j] - shift;
-            s[j] += d;
-            q[j] += d * d;
-        }
-    for (; i < n; ++i) {
-        const double d = x[i] - shift;
-        s[0] += d;
-        q[0] += d * d;
-    }
-    for (int j = 0; j < LANES; ++j) {
-        *sum += s[j];
-        *squares += q[j];
-    }
+        for (int j = 0; j < LANES; ++j)
+            lane[j] += (x[i + j] - shift) * (x[i + j] - shift);
+    for (; i < n; ++i)
+        sum += (x[i] - shift) * (x[i] - shift);
+    for (int j = 0; j < LANES; ++j)
+        sum += lane[j];
+    return sum;
 }
 
 static double row_dot(const float *x, const float *y, int n) {
@@ -56,20 +48,17 @@ static double row_dot(const float *x, const float *y, int n) {
     return sum;
 }
 
-// Corrected two-pass algorithm (Chan, Golub, LeVeque 1983, eq. 1.7): the second term takes the
-// rounding of the mean out again.
+// Two passes: in float64 the rounding of the mean is then far below anything float32 data can show.
 static void moments_of_channel(const float *x, int batch, int c, int hw, int channel, double *mean,
                                double *variance) {
     const double count = (double)batch * hw;
-    double sum = 0, deviation = 0, squares = 0;
+    double sum = 0, squares = 0;
     for (int b = 0; b < batch; ++b)
         sum += row_sum(x + ((size_t)b * c + channel) * hw, hw);
-    const double m = sum / count;
+    *mean = sum / count;
     for (int b = 0; b < batch; ++b)
-        row_deviations(x + ((size_t)b * c + channel) * hw, hw, m, &deviation, &squares);
-    *mean = m;
-    const double v = (squares - deviation * deviation / count) / count;
-    *variance = v < 0 ? 0 : v;
+        squares += row_squares(x + ((size_t)b * c + channel) * hw, hw, *mean);
+    *variance = squares / count;
 }
 
 void vkd_channel_moments(const float *x, int batch, int c, int hw, double *mean, double *variance) {
@@ -133,7 +122,7 @@ void vkd_standardize_backward(const float *dy, const float *y, const float *inv_
 }
 
 static void layernorm_tile(const float *x, int c, int hw, int width, float eps, float *y, float *inv_std) {
-    double mean[TILE] = {0}, sum[TILE] = {0}, squares[TILE] = {0};
+    double mean[TILE] = {0}, squares[TILE] = {0};
     float high[TILE], low[TILE];
     for (int i = 0; i < c; ++i)
         for (int j = 0; j < width; ++j)
@@ -143,12 +132,10 @@ static void layernorm_tile(const float *x, int c, int hw, int width, float eps, 
     for (int i = 0; i < c; ++i)
         for (int j = 0; j < width; ++j) {
             const double d = x[(size_t)i * hw + j] - mean[j];
-            sum[j] += d;
             squares[j] += d * d;
         }
     for (int j = 0; j < width; ++j) {
-        const double v = (squares[j] - sum[j] * sum[j] / c) / c;
-        inv_std[j] = (float)(1 / sqrt((v < 0 ? 0 : v) + eps));
+        inv_std[j] = (float)(1 / sqrt(squares[j] / c + eps));
         high[j] = (float)mean[j];
         low[j] = (float)(mean[j] - high[j]);
     }
