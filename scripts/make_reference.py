@@ -22,7 +22,7 @@ class Header:
         self.name = name
         self.lines = ["// Written by scripts/make_reference.py; do not edit."]
         guard = "VKD_REFERENCE_%s_H" % name.upper()
-        self.lines += ["#ifndef " + guard, "#define " + guard, ""]
+        self.lines += ["// clang-format off", "#ifndef " + guard, "#define " + guard, ""]
 
     def array(self, name, values, kind="float"):
         if kind == "uint64_t":
@@ -118,6 +118,7 @@ def stiefel(g):
     Z = D - P @ S / 2
     A = Z @ P.T - P @ Z.T
     eye = np.eye(n)
+    Q, R = np.linalg.qr(P + D)
     for name, value in (
         ("P", P),
         ("G", G),
@@ -126,6 +127,7 @@ def stiefel(g):
         ("projected", G - P @ sym),
         ("exp", scipy.linalg.expm(A) @ P),
         ("cayley", np.linalg.solve(eye - A / 2, (eye + A / 2) @ P)),
+        ("qr", Q * np.sign(np.diag(R))),
         ("polar", scipy.linalg.polar(P + 1e-4 * G)[0]),
     ):
         h.array("reference_" + name, value)

@@ -10,6 +10,7 @@ typedef vkd_status (*retraction)(float *P, const float *D, int n, int k, double 
 typedef vkd_status (*retraction_adjoint)(const float *P, const float *D, const float *G, float *dD, int n,
                                          int k, double *work);
 typedef void (*dense_map)(const double *A, int n, double *Q); // Q (n,n) from a skew A (n,n)
+typedef void (*dense_twin)(const double *P, const double *D, int n, int k, double *next);
 
 // exp(A) = (Taylor series of A / 2^s)^(2^s)
 static inline void dense_exp(const double *A, int n, double *Q) {
@@ -104,6 +105,14 @@ static inline void dense_retraction(dense_map map, const double *P, const double
     free(C);
 }
 
+static inline void twin_exp(const double *P, const double *D, int n, int k, double *next) {
+    dense_retraction(dense_exp, P, D, n, k, next);
+}
+
+static inline void twin_cayley(const double *P, const double *D, int n, int k, double *next) {
+    dense_retraction(dense_cayley, P, D, n, k, next);
+}
+
 static inline double *stiefel_work(int n, int k) {
     return doubles(vkd_stiefel_workspace(n, k)); // its exact size: the address sanitizer checks it
 }
@@ -148,14 +157,14 @@ static const retraction_case retraction_cases[] = {
 };
 
 // Against the dense twin: what is left is one rounding to float32.
-static inline void check_against_dense(retraction retract, dense_map map) {
+static inline void check_against_dense(retraction retract, dense_twin twin) {
     for (size_t c = 0; c < COUNT(retraction_cases); ++c) {
         const retraction_case t = retraction_cases[c];
         const size_t nk = (size_t)t.n * t.k;
         float *P = random_point(t.n, t.k, c), *D = random_tangent(P, t.n, t.k, t.rank, t.size, 50 + c);
         double *Pd = widened(P, nk), *Dd = widened(D, nk), *want = doubles(nk),
                *work = stiefel_work(t.n, t.k);
-        dense_retraction(map, Pd, Dd, t.n, t.k, want);
+        twin(Pd, Dd, t.n, t.k, want);
         assert_ok(retract(P, D, t.n, t.k, work));
         assert_below(relative_mixed(P, want, nk) / EPS32, 0.51);
         double defect;
@@ -229,7 +238,7 @@ static inline void check_drift(retraction retract, int n, int k, double size, in
 
 // The adjoint against central differences of the dense twin, entry by entry, D not only tangent;
 // <J v, w> = <v, J'w> for random v, w is the same statement summed.
-static inline void check_adjoint(retraction_adjoint adjoint, size_t (*workspace)(int, int), dense_map map) {
+static inline void check_adjoint(retraction_adjoint adjoint, size_t (*workspace)(int, int), dense_twin twin) {
     const retraction_case cases[] = {{7, 3, 0, 1}, {7, 3, 0, 1e-4}, {6, 4, 0, 5}, {4, 4, 0, 2},
                                      {1, 1, 0, 1}, {5, 1, 0, 2},    {8, 3, 1, 1}, {8, 2, 0, 10}};
     for (size_t c = 0; c < COUNT(cases); ++c) {
@@ -243,9 +252,9 @@ static inline void check_adjoint(retraction_adjoint adjoint, size_t (*workspace)
         for (int i = 0; i < nk; ++i) {
             const double keep = Dd[i];
             Dd[i] = keep + h;
-            dense_retraction(map, Pd, Dd, t.n, t.k, plus);
+            twin(Pd, Dd, t.n, t.k, plus);
             Dd[i] = keep - h;
-            dense_retraction(map, Pd, Dd, t.n, t.k, minus);
+            twin(Pd, Dd, t.n, t.k, minus);
             Dd[i] = keep;
             for (int j = 0; j < nk; ++j)
                 want[i] += G[j] * (plus[j] - minus[j]) / (2 * h);
@@ -261,8 +270,8 @@ static inline void check_adjoint(retraction_adjoint adjoint, size_t (*workspace)
         for (int i = 0; i < nk; ++i)
             plus[i] = Dd[i] + h * V[i], minus[i] = Dd[i] - h * V[i];
         double *forward = doubles(nk), *backward = doubles(nk);
-        dense_retraction(map, Pd, plus, t.n, t.k, forward);
-        dense_retraction(map, Pd, minus, t.n, t.k, backward);
+        twin(Pd, plus, t.n, t.k, forward);
+        twin(Pd, minus, t.n, t.k, backward);
         for (int i = 0; i < nk; ++i)
             jv_w += G[i] * (forward[i] - backward[i]) / (2 * h);
         assert_below(fabs(jv_w - dot_floats(V, dD, nk)) / (norm_floats(G, nk) * norm_floats(V, nk)), 1e-7);
