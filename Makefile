@@ -65,6 +65,7 @@ VKD_CFLAGS = -std=c11 $(OPTS) $(ARCHFLAGS) $(OMPFLAGS) $(SANFLAGS) $(if $(SANFLA
              -Wall -Wextra -Werror -fPIC -Idarknet_vkd $(BLASFLAGS) $(CFLAGS)
 # Only the host floor sees Darknet. Its headers are not ours to warn about.
 HOST_CFLAGS = -isystem $(HOST)/include -isystem $(HOST)/src $(HOSTDEFS)
+HOST_TEST_CFLAGS = $(HOST_CFLAGS) -DVKD_DARKNET='"$(HOST)"'
 VKD_LDFLAGS = $(SANFLAGS) $(OMPFLAGS) -llapacke -lopenblas -lm -pthread
 NVCCFLAGS ?= -O3 --compiler-options -fPIC
 
@@ -172,8 +173,8 @@ $(LOW_TESTS): $(BUILD)/tests/%: tests/%.c $(LIBVKD) $(BUILD)/flags
 
 $(HOST_TESTS): $(BUILD)/tests/%: tests/%.c $(DARKNET) $(BUILD)/flags
 	@mkdir -p $(@D)
-	$(CC) $(VKD_CFLAGS) $(HOST_CFLAGS) -Itests -MMD -MP -MF $@.d $< -o $@ -Wl,--start-group $(HOST)/libdarknet.a \
-	    $(LIBHOST) $(LIBVKD) -Wl,--end-group -lcmocka $(VKD_LDFLAGS) $(OPENCVLIBS) $(GPULIBS)
+	$(CC) $(VKD_CFLAGS) $(HOST_TEST_CFLAGS) -Itests -MMD -MP -MF $@.d $< -o $@ -Wl,--start-group $(HOST)/libdarknet.a \
+	    $(LIBHOST) $(LIBVKD) -Wl,--end-group -lcmocka $(VKD_LDFLAGS) -ldl $(OPENCVLIBS) $(GPULIBS)
 
 test-deps:
 ifneq ($(INSTALL_DEPS), 0)
