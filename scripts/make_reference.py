@@ -128,6 +128,7 @@ def stiefel(g):
         ("exp", scipy.linalg.expm(A) @ P),
         ("cayley", np.linalg.solve(eye - A / 2, (eye + A / 2) @ P)),
         ("qr", Q * np.sign(np.diag(R))),
+        ("polar_of_G", scipy.linalg.polar(G)[0]),
         ("polar", scipy.linalg.polar(P + 1e-4 * G)[0]),
     ):
         h.array("reference_" + name, value)

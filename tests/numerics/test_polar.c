@@ -1,0 +1,136 @@
+#include "retraction_support.h"
+
+#include "numerics/polar.h"
+#include "reference_stiefel.h"
+
+static vkd_status polar(const double *C, int n, int k, float *P, int *rank) {
+    double *work = doubles(vkd_stiefel_polar_workspace(n, k));
+    const vkd_status status = vkd_stiefel_polar(C, n, k, P, rank, work);
+    free(work);
+    return status;
+}
+
+static void against_scipy(void **state) {
+    (void)state;
+    double *C = widened(reference_G, 21);
+    float P[21];
+    int rank;
+    assert_ok(polar(C, 7, 3, P, &rank));
+    assert_below(relative_floats(P, reference_polar_of_G, 21) / EPS32, 1);
+    assert_int_equal(rank, 3);
+    free(C);
+}
+
+// P is orthonormal, P'C is symmetric and positive semidefinite, and no other point has a larger
+// <P, C>: full rank, rank deficient, n = k, zero.
+static void invariants(void **state) {
+    (void)state;
+    const int cases[][3] = {{1, 1, 1},  {5, 1, 1},  {4, 4, 4},  {4, 4, 2},
+                            {20, 6, 6}, {20, 6, 3}, {20, 6, 0}, {90, 40, 40}};
+    for (size_t c = 0; c < COUNT(cases); ++c) {
+        const int n = cases[c][0], k = cases[c][1], r = cases[c][2];
+        const size_t nk = (size_t)n * k;
+        float *left = normal_floats((size_t)n * (r + 1), c),
+              *right = normal_floats((size_t)k * (r + 1), c + 9);
+        float *P = floats(nk);
+        double *C = doubles(nk), *work = stiefel_work(n, k), defect, nuclear = 0, asymmetry = 0;
+        for (int i = 0; i < n; ++i)
+            for (int j = 0; j < k; ++j)
+                for (int l = 0; l < r; ++l)
+                    C[i * k + j] += (double)left[i * r + l] * right[j * r + l];
+        int rank;
+        assert_ok(polar(C, n, k, P, &rank));
+        assert_int_equal(rank, r);
+        assert_ok(vkd_stiefel_defect(P, n, k, &defect, work));
+        assert_below(defect / (sqrt(k) * EPS32), 1);
+        const double size = norm_doubles(C, nk);
+        for (int i = 0; i < k; ++i)
+            for (int j = 0; j < k; ++j) {
+                double w = 0, wt = 0;
+                for (int l = 0; l < n; ++l) {
+                    w += P[l * k + i] * C[l * k + j];
+                    wt += P[l * k + j] * C[l * k + i];
+                }
+                if (i == j) nuclear += w;
+                asymmetry += (w - wt) * (w - wt);
+            }
+        assert_below(sqrt(asymmetry), 2 * EPS32 * size * sqrt(k));
+        for (int trial = 0; trial < 50; ++trial) { // near and far
+            float *other = copy_floats(P, nk), *noise = normal_floats(nk, 1000 + trial);
+            double *Y = doubles(nk), value = 0;
+            for (size_t i = 0; i < nk; ++i)
+                Y[i] = other[i] + noise[i] * (trial % 2 ? 0.05 : 5);
+            assert_ok(polar(Y, n, k, other, NULL));
+            for (size_t i = 0; i < nk; ++i)
+                value += other[i] * C[i];
+            assert_below(value, nuclear + 2 * EPS32 * size * sqrt(k));
+            free(other);
+            free(noise);
+            free(Y);
+        }
+        free(left);
+        free(right);
+        free(P);
+        free(C);
+        free(work);
+    }
+}
+
+// The factor does not see the scale, and small singular values are not lost to squaring.
+static void scale_and_conditioning(void **state) {
+    (void)state;
+    const int n = 9, k = 3, nk = 27;
+    float *Q = random_point(n, k, 1), *R = random_point(k, k, 2), P[27];
+    double *C = doubles(nk), *wide = widened(Q, nk);
+    const double sigma[] = {1, 1e-5, 1e-10};
+    for (int i = 0; i < n; ++i)
+        for (int j = 0; j < k; ++j) {
+            for (int l = 0; l < k; ++l)
+                C[i * k + j] += wide[i * k + l] * sigma[l] * R[j * k + l];
+        }
+    int rank;
+    assert_ok(polar(C, n, k, P, &rank));
+    assert_int_equal(rank, 3);
+    // The columns of P span what Q spans, the direction of 1e-10 included.
+    double *inside = doubles(nk);
+    for (int i = 0; i < n; ++i)
+        for (int j = 0; j < k; ++j)
+            for (int l = 0; l < k; ++l)
+                for (int m = 0; m < n; ++m)
+                    inside[i * k + j] += wide[i * k + l] * wide[m * k + l] * P[m * k + j];
+    assert_below(relative_mixed(P, inside, nk) / EPS32, 8);
+    float again[27];
+    for (int i = 0; i < nk; ++i)
+        C[i] = ldexp(C[i], -100);
+    assert_ok(polar(C, n, k, again, &rank));
+    assert_below(relative_floats(again, P, nk) / EPS32, 1);
+    assert_int_equal(rank, 3);
+    free(Q);
+    free(R);
+    free(C);
+    free(wide);
+    free(inside);
+}
+
+static void rejects(void **state) {
+    (void)state;
+    float P[6] = {1, 2, 3, 4, 5, 6};
+    const float keep[6] = {1, 2, 3, 4, 5, 6};
+    double C[6] = {1, 0, NAN, 1, 0, 0};
+    assert_int_equal(polar(C, 3, 2, P, NULL), VKD_NOT_FINITE);
+    C[2] = INFINITY;
+    assert_int_equal(polar(C, 3, 2, P, NULL), VKD_NOT_FINITE);
+    assert_int_equal(vkd_stiefel_polar(C, 1, 2, P, NULL, NULL), VKD_INVALID_ARGUMENT);
+    assert_int_equal(vkd_stiefel_polar(C, 2, 0, P, NULL, NULL), VKD_INVALID_ARGUMENT);
+    assert_memory_equal(P, keep, sizeof P);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(against_scipy),
+        cmocka_unit_test(invariants),
+        cmocka_unit_test(scale_and_conditioning),
+        cmocka_unit_test(rejects),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
