@@ -241,6 +241,13 @@ static const vkd_detection ignored_overlap_more_found[] = {
     {0, 0, 0, 0, 32, 34, 0.8},
     {0, 0, 0, 0, 40, 40, 0.7},
 };
+static const vkd_ground_truth ignored_overlap_more_once_truth[] = {
+    {0, 0, 0, 0, 40, 40, 1600},
+    {0, 0, 0, 0, 31, 33, 1023},
+};
+static const vkd_detection ignored_overlap_more_once_found[] = {
+    {0, 0, 0, 0, 38, 38, 0.9},
+};
 static const vkd_ground_truth duplicates_truth[] = {
     {0, 0, 10, 20, 40, 50, 2000},
 };
@@ -321,6 +328,10 @@ static const struct coco_case {
      {0.9168316831683169, 1.0, 1.0, 0.8999999999999999, 0.9333333333333332, -1.0, 0.45, 0.95, 0.95, 0.9, 1.0, -1.0},
      {0.9168316831683169},
      {1.0}},
+    {"ignored_overlap_more_once", 1, 1, 2, 1, 0, ignored_overlap_more_once_truth, ignored_overlap_more_once_found,
+     {0.45445544554455436, 0.5049504950495048, 0.5049504950495048, 0.49999999999999994, 0.8999999999999999, -1.0, 0.45, 0.45, 0.45, 0.5, 0.9, -1.0},
+     {0.45445544554455436},
+     {0.5049504950495048}},
     {"duplicates", 1, 1, 1, 4, 0, duplicates_truth, duplicates_found,
      {0.9999999999999998, 0.9999999999999999, 0.9999999999999999, -1.0, 0.9999999999999998, -1.0, 1.0, 1.0, 1.0, -1.0, 1.0, -1.0},
      {0.9999999999999998},
