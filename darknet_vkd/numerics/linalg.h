@@ -23,6 +23,14 @@ static inline void vkd_gemm_nt(int m, int n, int l, double alpha, const double *
     cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasTrans, m, n, l, alpha, A, lda, B, ldb, beta, C, ldc);
 }
 
+// C (m,m) = A'A for A (l,m), both triangles; half the work of a product.
+static inline void vkd_gram(int m, int l, const double *A, int lda, double *C) {
+    cblas_dsyrk(CblasRowMajor, CblasLower, CblasTrans, m, l, 1, A, lda, 0, C, m);
+    for (int i = 0; i < m; ++i)
+        for (int j = 0; j < i; ++j)
+            C[(size_t)j * m + i] = C[(size_t)i * m + j];
+}
+
 // y (rows,cols) = x with row strides ldy, ldx.
 static inline void vkd_widen(const float *x, int ldx, int rows, int cols, double *y, int ldy) {
     for (int i = 0; i < rows; ++i)

@@ -45,7 +45,7 @@ vkd_status vkd_stiefel_defect(const float *P, int n, int k, double *defect, doub
     if (status != VKD_OK) return status;
     double *Pd = work, *W = Pd + (size_t)n * k;
     vkd_widen(P, k, n, k, Pd, k);
-    vkd_gemm_tn(k, k, n, 1, Pd, k, Pd, k, 0, W, k);
+    vkd_gram(k, n, Pd, k, W);
     double sum = 0;
     for (int i = 0; i < k; ++i)
         for (int j = 0; j < k; ++j) {
@@ -63,9 +63,10 @@ vkd_status vkd_stiefel_polish(float *P, int n, int k, double *work) {
     const size_t nk = (size_t)n * k;
     double *Pd = work, *next = Pd + nk, *W = next + nk;
     vkd_widen(P, k, n, k, Pd, k);
-    vkd_gemm_tn(k, k, n, -0.5, Pd, k, Pd, k, 0, W, k);
+    vkd_gram(k, n, Pd, k, W);
     for (int i = 0; i < k; ++i)
-        W[(size_t)i * k + i] += 1.5;
+        for (int j = 0; j < k; ++j)
+            W[(size_t)i * k + j] = ((i == j ? 3 : 0) - W[(size_t)i * k + j]) / 2;
     vkd_gemm_nn(n, k, k, 1, Pd, k, W, k, 0, next, k);
     vkd_narrow(next, nk, P);
     return VKD_OK;

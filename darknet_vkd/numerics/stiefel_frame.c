@@ -22,7 +22,7 @@ void vkd_stiefel_frame(const float *P, const float *D, int n, int k, double *U, 
     vkd_gemm_tn(k, k, n, 1, U + k, k2, U, k2, 0, S, k);
     scaled_skew(S, k, 1);
     vkd_gemm_nn(n, k, k, -0.5, U + k, k2, S, k, 1, U, k2);
-    vkd_gemm_tn(k2, k2, n, 1, U, k2, U, k2, 0, H, k2);
+    vkd_gram(k2, n, U, k2, H);
 }
 
 void vkd_stiefel_frame_correction(const double *H, int k, double *N) {
