@@ -70,7 +70,7 @@ VKD_LDFLAGS = $(SANFLAGS) $(OMPFLAGS) -llapacke -lopenblas -lm -pthread
 NVCCFLAGS ?= -O3 --compiler-options -fPIC
 
 DARKNET_FLAGS = GPU=$(GPU) CUDNN=$(CUDNN) OPENCV=$(OPENCV) OPENMP=$(OPENMP) DEBUG=$(DEBUG) CC="$(CC)" \
-    VKD_CFLAGS="$(ARCHFLAGS) $(BLASFLAGS) $(SANFLAGS) -Wno-stringop-truncation" VKD_LDFLAGS="$(VKD_LDFLAGS)" VKD_DEPS="$(BUILD)/flags" \
+    VKD_CFLAGS="-I$(ROOT)/darknet_vkd $(ARCHFLAGS) $(BLASFLAGS) $(SANFLAGS) -Wno-stringop-truncation" VKD_LDFLAGS="$(VKD_LDFLAGS)" VKD_DEPS="$(BUILD)/flags" \
     VKD_LIBS="$(LIBHOST) $(LIBVKD)" $(if $(SANFLAGS),OPTS="$(OPTS)")
 
 # ---- sources --------------------------------------------------------------------------------------------------

@@ -1,0 +1,73 @@
+// The plugin's commands and what they say when called wrongly.
+#define _POSIX_C_SOURCE 200809L
+#include "core/options.h"
+#include "host/detector_train.h"
+#include "host/evaluate.h"
+#include "host/hooks.h"
+#include "host/run.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void run_strip(int argc, char **argv) {
+    if (argc != 4) vkd_fail("usage: darknet vkd strip CFG");
+    char *text;
+    size_t length;
+    vkd_error err;
+    if (vkd_cfg_strip(argv[3], &text, &length, &err)) vkd_fail("%s", err.text);
+    if (fwrite(text, 1, length, stdout) != length || fflush(stdout))
+        vkd_fail("%s: cannot be printed", argv[3]);
+    free(text);
+}
+
+static void run_reference(int argc, char **argv) {
+    (void)argv;
+    if (argc != 3) vkd_fail("usage: darknet vkd reference");
+    char *text;
+    if (vkd_options_reference(&text)) vkd_fail("no memory");
+    fputs(text, stdout);
+    free(text);
+}
+
+static const struct {
+    const char *name;
+    void (*run)(int argc, char **argv);
+    const char *help;
+} commands[] = {
+    {"strip", run_strip, "CFG      the plain student's cfg, without vkd sections, on stdout"},
+    {"reference", run_reference, "     every key of the vkd sections, as Markdown, on stdout"},
+};
+enum { command_count = sizeof commands / sizeof *commands };
+
+static void run_vkd(int argc, char **argv) {
+    for (int i = 0; argc > 2 && i < command_count; ++i)
+        if (!strcmp(argv[2], commands[i].name)) {
+            commands[i].run(argc, argv);
+            return;
+        }
+    if (argc > 2) fprintf(stderr, "darknet vkd: unknown command \"%s\"\n", argv[2]);
+    fprintf(stderr, "usage:\n");
+    for (int i = 0; i < command_count; ++i)
+        fprintf(stderr, "  darknet vkd %s %s\n", commands[i].name, commands[i].help);
+    exit(EXIT_FAILURE);
+}
+
+int vkd_command(int argc, char **argv) {
+    if (argc < 2) return 0;
+    if (!strcmp(argv[1], "vkd")) {
+        run_vkd(argc, argv);
+        return 1;
+    }
+    bool detector = !strcmp(argv[1], "detector") && argc > 2 && argv[2];
+    if (detector && !strcmp(argv[2], "map")) {
+        vkd_detector_map(argc, argv);
+        return 1;
+    }
+    vkd_run_parse(argc, argv);
+    if (detector && !strcmp(argv[2], "train")) {
+        vkd_detector_train(argc, argv);
+        return 1;
+    }
+    return 0;
+}

@@ -1,0 +1,230 @@
+// The training loop of detectors: Darknet's steps, with numbered batches, checked names and a log.
+#define _POSIX_C_SOURCE 200809L
+#include "host/detector_train.h"
+
+#include "host/hooks.h"
+#include "host/plugin.h"
+#include "host/run.h"
+#include "host/training_log.h"
+#include "numerics/finite.h"
+#include "numerics/rng.h"
+
+#include "data.h"
+#include "option_list.h"
+#include "parser.h"
+
+#include "network.h"
+#include <errno.h>
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+// random=1: another size every so many batches, within a factor of 1.4 around the cfg's, and the cfg's own
+// for the last ones.
+enum { size_batches = 10, steady_batches = 200, size_step = 32, loader_threads = 8 };
+static const double size_factor = 1.4;
+
+typedef struct request {
+    char *data, *cfg, *weights;
+    const char *gpus;
+    bool clear, verbose;
+} request;
+
+typedef struct training {
+    request request;
+    const char *directory;
+    char *base;
+    network *net;
+    char **paths;
+    int path_count;
+    load_args args;
+    int cfg_w, cfg_h;
+    bool random;
+    vkd_training_log log;
+} training;
+
+static request read_arguments(int argc, char **argv) {
+    request r = {0};
+    char **const files[] = {&r.data, &r.cfg, &r.weights};
+    size_t given = 0;
+    for (int i = 3; i < argc && argv[i]; ++i) {
+        const char *flag = argv[i];
+        if (flag[0] != '-') {
+            if (given == 3) vkd_fail("detector train: unexpected \"%s\" after DATA CFG WEIGHTS", flag);
+            *files[given++] = argv[i];
+        } else if (!strcmp(flag, "-clear")) {
+            r.clear = true;
+        } else if (!strcmp(flag, "-verbose")) {
+            r.verbose = true;
+        } else if (!strcmp(flag, "-dont_show")) {
+            continue; // there is no window
+        } else if (!strcmp(flag, "-gpus")) {
+            if (i + 1 == argc || !argv[i + 1]) vkd_fail("detector train: -gpus needs a value");
+            r.gpus = argv[++i];
+        } else {
+            vkd_fail(
+                "detector train: unknown option %s; expected -teacher_cfg, -teacher_weights, -seed, -clear, "
+                "-gpus or -verbose",
+                flag);
+        }
+    }
+    if (given < 2) vkd_fail("usage: darknet detector train DATA CFG [WEIGHTS] [-seed N] [-clear]");
+    return r;
+}
+
+static void check_cfg(const char *path) {
+    vkd_cfg cfg;
+    vkd_error err;
+    if (vkd_cfg_read(path, &cfg, &err)) vkd_fail("%s", err.text);
+    vkd_cfg_free(&cfg);
+}
+
+static void make_directory(const char *path) {
+    struct stat info;
+    if (mkdir(path, 0777) && errno != EEXIST)
+        vkd_fail("%s: the backup folder cannot be made: %s", path, strerror(errno));
+    if (stat(path, &info) || !S_ISDIR(info.st_mode))
+        vkd_fail("%s: found a file; expected the backup folder", path);
+}
+
+static void read_data(training *t) {
+    list *options = read_data_cfg(t->request.data);
+    char *train = option_find_str(options, "train", NULL);
+    if (!train) vkd_fail("%s: train: missing; expected the list of training pictures", t->request.data);
+    t->directory = option_find_str(options, "backup", "backup");
+    list *names = get_paths(train);
+    t->paths = (char **)list_to_array(names);
+    t->path_count = names->size;
+    // A list's last, empty line is no picture.
+    int kept = 0;
+    for (int i = 0; i < t->path_count; ++i)
+        if (t->paths[i][0]) t->paths[kept++] = t->paths[i];
+    t->path_count = kept;
+    if (!kept) vkd_fail("%s: no pictures", train);
+}
+
+static void load_student(training *t) {
+    t->net = load_network(t->request.cfg, t->request.weights, t->request.clear);
+    vkd_attach(t->net);
+    network *net = t->net;
+    layer head = net->layers[net->n - 1];
+    if (head.type != YOLO && head.type != REGION)
+        vkd_fail("%s: the last layer is [%s]; expected [yolo] or [region]", t->request.cfg,
+                 get_layer_string(head.type));
+    if (net->max_batches < 1)
+        vkd_fail("%s: [net] max_batches: missing; expected an integer >= 1", t->request.cfg);
+    t->cfg_w = net->w;
+    t->cfg_h = net->h;
+    t->random = head.random != 0;
+    t->args = get_base_args(net);
+    t->args.coords = head.coords;
+    t->args.paths = t->paths;
+    t->args.n = net->batch * net->subdivisions;
+    t->args.m = t->path_count;
+    t->args.classes = head.classes;
+    t->args.jitter = head.jitter;
+    t->args.num_boxes = head.max_boxes;
+    t->args.type = DETECTION_DATA;
+    t->args.threads = loader_threads;
+}
+
+static int scaled_size(int size, double factor) {
+    int rounded = (int)(size * factor / size_step + .5) * size_step;
+    return rounded < size_step ? size_step : rounded;
+}
+
+// The input size at a batch: a function of the seed and the batch, so that a resumed run takes the same.
+static void size_at(const training *t, size_t batch, int *w, int *h) {
+    *w = t->cfg_w;
+    *h = t->cfg_h;
+    if (!t->random || batch + steady_batches > (size_t)t->net->max_batches) return;
+    vkd_rng rng;
+    vkd_rng_seed(&rng, vkd_run_options()->seed, VKD_STREAM_SIZE, batch / size_batches);
+    double low = 1 / size_factor, factor = low + (size_factor - low) * vkd_rng_uniform(&rng);
+    *w = scaled_size(t->cfg_w, factor);
+    *h = scaled_size(t->cfg_h, factor);
+}
+
+static pthread_t start_loading(training *t, size_t batch, data *d) {
+    size_at(t, batch, &t->args.w, &t->args.h);
+    t->args.vkd_batch = batch + 1;
+    t->args.d = d;
+    return load_data(t->args);
+}
+
+static void save(training *t, const char *suffix) {
+    size_t size = strlen(t->directory) + strlen(t->base) + strlen(suffix) + 2;
+    char *path = malloc(size);
+    if (!path) vkd_fail("no memory for a checkpoint's name");
+    snprintf(path, size, "%s/%s%s", t->directory, t->base, suffix);
+    vkd_log_break(&t->log);
+    save_weights(t->net, path);
+    vkd_log_flush(&t->log);
+    free(path);
+}
+
+// Darknet's own rhythm.
+static void save_when_due(training *t, size_t batch) {
+    char suffix[64];
+    if (batch % 100 == 0) save(t, ".backup");
+    if (batch % 10000 == 0 || (batch < 1000 && batch % 100 == 0)) {
+        snprintf(suffix, sizeof suffix, "_%zu.weights", batch);
+        save(t, suffix);
+    }
+}
+
+static void train_batches(training *t) {
+    network *net = t->net;
+    size_t batch = get_current_batch(net), end = (size_t)net->max_batches;
+    if (batch >= end) {
+        fprintf(stderr, "%s has seen %zu batches of %zu; nothing is left to train (-clear starts afresh)\n",
+                t->request.weights ? t->request.weights : t->request.cfg, batch, end);
+        return;
+    }
+    data loaded, next;
+    pthread_t loader = start_loading(t, batch, &next);
+    while (batch < end) {
+        pthread_join(loader, NULL);
+        loaded = next;
+        int w = t->args.w, h = t->args.h;
+        if (batch + 1 < end) loader = start_loading(t, batch + 1, &next);
+        if (w != net->w || h != net->h) resize_network(net, w, h);
+        double loss = train_network(net, loaded);
+        free_data(loaded);
+        batch = get_current_batch(net);
+        if (!vkd_is_finite(loss)) {
+            vkd_log_break(&t->log);
+            vkd_fail("batch %zu: the loss is not finite; the last checkpoint in %s is kept: lower the "
+                     "learning rate "
+                     "or lengthen burn_in",
+                     batch, t->directory);
+        }
+        vkd_log_batch(&t->log, net, loss);
+        save_when_due(t, batch);
+    }
+}
+
+void vkd_detector_train(int argc, char **argv) {
+    training t = {.request = read_arguments(argc, argv)};
+#ifdef GPU
+    if (t.request.gpus && strchr(t.request.gpus, ','))
+        vkd_fail("detector train: -gpus: several GPUs are not available yet");
+    if (t.request.gpus && gpu_index >= 0) gpu_index = atoi(t.request.gpus);
+    if (gpu_index >= 0) cuda_set_device(gpu_index);
+#endif
+    check_cfg(t.request.cfg);
+    read_data(&t);
+    make_directory(t.directory);
+    vkd_run_always_seed();
+    vkd_run_set_quiet(!t.request.verbose);
+    load_student(&t);
+    t.base = basecfg(t.request.cfg);
+    vkd_log_open(&t.log, t.directory, t.base, t.net);
+    fprintf(stderr, "Training %s on %d pictures, batches of %d, seed %llu\n", t.request.cfg, t.path_count,
+            t.args.n, (unsigned long long)vkd_run_options()->seed);
+    train_batches(&t);
+    save(&t, "_final.weights");
+    vkd_log_close(&t.log);
+    free_network(t.net);
+}

@@ -1,0 +1,124 @@
+#define _POSIX_C_SOURCE 200809L
+#include "host/hooks.h"
+
+#include "core/schedule.h"
+#include "host/plugin.h"
+#include "host/run.h"
+
+#include <stdlib.h>
+
+// A tap that gives the student nothing for so long is a mistake the user wants to know of.
+enum { idle_limit = 100 };
+
+static size_t current_batch(const network *net) {
+    // seen already counts the sub-batch that is under way.
+    return (*net->seen - (size_t)net->batch) / ((size_t)net->batch * (size_t)net->subdivisions);
+}
+
+static bool is_over(const network *net, const vkd_plugin *plugin, size_t batch) {
+    for (int i = 0; i < plugin->tap_count; ++i)
+        if (!vkd_schedule_finished(&plugin->taps[i]->options, batch, (size_t)net->max_batches)) return false;
+    return true;
+}
+
+void vkd_step_begin(network *net) {
+    vkd_plugin *plugin = vkd_of(net);
+    if (!plugin) return;
+    vkd_attach(net);
+    plugin->forwarded = false;
+    vkd_seed_thread(VKD_STREAM_STEP, *net->seen, 0);
+}
+
+void vkd_forward(network *net) {
+    vkd_plugin *plugin = vkd_of(net);
+    if (!plugin || !plugin->tap_count) return;
+    size_t batch = current_batch(net);
+    if (is_over(net, plugin, batch)) {
+        vkd_teacher_free(plugin->teacher);
+        plugin->teacher = NULL;
+        return;
+    }
+    double start = what_time_is_it_now();
+    vkd_teacher_forward(plugin->teacher, net->input);
+    double middle = what_time_is_it_now();
+    for (int i = 0; i < plugin->tap_count; ++i) {
+        vkd_tap *tap = plugin->taps[i];
+        if (vkd_schedule_finished(&tap->options, batch, (size_t)net->max_batches)) continue;
+        vkd_status status = vkd_tap_forward(tap, net->layers[tap->options.from].output,
+                                            plugin->teacher->layers[plugin->teacher_layer[i]].output);
+        if (status && status != VKD_NOT_FINITE)
+            vkd_fail("batch %zu: vkd tap %d: %s", batch, i,
+                     status == VKD_SINGULAR ? "the whitening matrix cannot be computed" : "inner error");
+    }
+    plugin->forwarded = true;
+    plugin->teacher_seconds += middle - start;
+    plugin->tap_seconds += what_time_is_it_now() - middle;
+}
+
+static void stop_if_idle(const vkd_tap *tap, size_t batch, int i) {
+    if (tap->idle < idle_limit) return;
+    vkd_fail(
+        "batch %zu: vkd tap %d (student layer %d): its gradient was zero or not finite for %d batches; check "
+        "that the layer is alive and the teacher's weights belong to its cfg",
+        batch, i, tap->options.from, tap->idle);
+}
+
+void vkd_backward(network *net, int i) {
+    vkd_plugin *plugin = vkd_of(net);
+    if (!plugin || !plugin->forwarded) return;
+    double start = what_time_is_it_now();
+    for (int t = 0; t < plugin->tap_count; ++t) {
+        vkd_tap *tap = plugin->taps[t];
+        size_t batch = current_batch(net);
+        if (tap->options.from != i || vkd_schedule_finished(&tap->options, batch, (size_t)net->max_batches))
+            continue;
+        float *delta = net->layers[i].delta;
+        size_t size = (size_t)net->layers[i].outputs * (size_t)net->batch;
+        double weight =
+            vkd_tap_weigh(tap, delta, vkd_schedule(&tap->options, batch, (size_t)net->max_batches));
+        stop_if_idle(tap, batch, t);
+        if (weight == 0) continue; // the plain run, bit for bit
+        // Darknet's delta is minus the gradient: the one place where the sign is turned.
+        for (size_t j = 0; j < size; ++j)
+            delta[j] -= (float)weight * tap->dx[j];
+    }
+    plugin->tap_seconds += what_time_is_it_now() - start;
+}
+
+void vkd_update(network *net) {
+    vkd_plugin *plugin = vkd_of(net);
+    if (!plugin || !plugin->forwarded) return;
+    double start = what_time_is_it_now();
+    double rate = net->learning_rate > 0 ? get_current_rate(net) / net->learning_rate : 0;
+    size_t batch = current_batch(net);
+    for (int i = 0; i < plugin->tap_count; ++i) {
+        vkd_tap *tap = plugin->taps[i];
+        if (vkd_schedule_finished(&tap->options, batch, (size_t)net->max_batches)) continue;
+        vkd_status status = vkd_tap_update(tap, rate);
+        if (status && status != VKD_NOT_FINITE)
+            vkd_fail("batch %zu: vkd tap %d: the update of P failed", batch, i);
+    }
+    plugin->tap_seconds += what_time_is_it_now() - start;
+}
+
+void vkd_resized(network *net) {
+    vkd_plugin *plugin = vkd_of(net);
+    if (!plugin || !plugin->teacher) return;
+    vkd_teacher_resize(plugin->teacher, net->w, net->h);
+    for (int i = 0; i < plugin->tap_count; ++i) {
+        const layer *student = &net->layers[plugin->taps[i]->options.from];
+        const layer *teacher = &plugin->teacher->layers[plugin->teacher_layer[i]];
+        vkd_tap_shape shape = plugin->taps[i]->shape;
+        shape.h = student->out_h;
+        shape.w = student->out_w;
+        shape.th = teacher->out_h;
+        shape.tw = teacher->out_w;
+        if (vkd_tap_resize(plugin->taps[i], shape))
+            vkd_fail("vkd tap %d: no memory for %d x %d", i, net->w, net->h);
+    }
+}
+
+void vkd_saved(network *net, const char *filename, int cutoff) {
+    vkd_plugin *plugin = vkd_of(net);
+    if (plugin && plugin->tap_count && cutoff >= net->n) vkd_sidecar_save(net, filename);
+}

@@ -1,0 +1,66 @@
+// Everything the patched Darknet calls. Nothing else of the plugin is known to it.
+#ifndef VKD_HOST_HOOKS_H
+#define VKD_HOST_HOOKS_H
+
+#include <stddef.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct network;
+struct list;
+
+// ---- the life of a network
+// ---------------------------------------------------------------------------------
+
+// Takes the vkd sections out of a cfg that was just read, so that the plain student remains; cuts a teacher's
+// behind its last tap.
+void vkd_divert_sections(struct list *sections);
+// Right after [net] is parsed: a teacher takes the student's batch and size.
+void vkd_net_parsed(struct network *net);
+// Around load_network: the initial weights follow -seed; the taps are remembered until training starts.
+void vkd_network_begin(void);
+void vkd_network_loaded(struct network *net, const char *cfg, const char *weights, int clear);
+void vkd_resized(struct network *net);
+void vkd_free(struct network *net);
+// After a weights file is in its place: the sidecar beside it.
+void vkd_saved(struct network *net, const char *filename, int cutoff);
+// True while a teacher's weights are read: its file is longer than its cut network, and may not be shorter.
+int vkd_loads_teacher(void);
+
+// ---- a training step
+// ---------------------------------------------------------------------------------------
+
+// Before the student's forward pass; the first call loads the teacher and makes the taps.
+void vkd_step_begin(struct network *net);
+// Between the student's forward and backward pass: the teacher's forward pass and the taps'.
+void vkd_forward(struct network *net);
+// Right before layer i's backward: adds the taps' gradient to its delta.
+void vkd_backward(struct network *net, int i);
+void vkd_update(struct network *net);
+
+// ---- random numbers of the loader
+// --------------------------------------------------------------------------
+
+// rand() without -seed. With it, the calling thread's own sequence, which the functions below start.
+int vkd_rand(void);
+// `batch` itself, or the next batch to load where it is 0 (batches count from 1).
+size_t vkd_next_load(size_t batch);
+void vkd_loader_begin(size_t batch, int place);
+void vkd_seed_choice(int i);
+void vkd_seed_augmentation(int i);
+
+// ---- commands
+// ----------------------------------------------------------------------------------------------
+
+// Runs `vkd ...`, `detector train` and `detector map`, and takes the plugin's flags out of argv for the other
+// commands. True: the command was ours and is done.
+int vkd_command(int argc, char **argv);
+// Whether layers may print their statistics at every step.
+int vkd_verbose(void);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

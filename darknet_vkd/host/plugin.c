@@ -1,0 +1,251 @@
+#define _POSIX_C_SOURCE 200809L
+#include "host/plugin.h"
+
+#include "core/file.h"
+#include "host/hooks.h"
+#include "host/run.h"
+
+#include "network.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+vkd_plugin *vkd_of(const network *net) {
+    return net->vkd;
+}
+
+static void *allocate(size_t count, size_t size) {
+    void *p = calloc(count ? count : 1, size);
+    if (!p) vkd_fail("no memory for the vkd taps");
+    return p;
+}
+
+static char *copy_text(const char *text) {
+    char *copy = text && *text ? strdup(text) : NULL;
+    if (text && *text && !copy) vkd_fail("no memory for a file name");
+    return copy;
+}
+
+void vkd_network_begin(void) {
+    vkd_seed_thread(VKD_STREAM_WEIGHTS, 0, 0);
+}
+
+void vkd_network_loaded(network *net, const char *cfg, const char *weights, int clear) {
+    vkd_plugin *plugin = allocate(1, sizeof *plugin);
+    plugin->cfg_path = copy_text(cfg);
+    plugin->weights_path = copy_text(weights);
+    plugin->clear = clear != 0;
+    net->vkd = plugin;
+    vkd_set_next_load(get_current_batch(net) + 1);
+}
+
+void vkd_free(network *net) {
+    vkd_plugin *plugin = vkd_of(net);
+    if (!plugin) return;
+    for (int i = 0; i < plugin->tap_count; ++i)
+        vkd_tap_free(plugin->taps[i]);
+    free(plugin->taps);
+    free(plugin->teacher_layer);
+    vkd_teacher_free(plugin->teacher);
+    vkd_cfg_free(&plugin->cfg);
+    free(plugin->cfg_path);
+    free(plugin->weights_path);
+    free(plugin);
+    net->vkd = NULL;
+}
+
+// ---- attaching
+// ----------------------------------------------------------------------------------------------
+
+__attribute__((noreturn)) static void fail_with(const vkd_error *err) {
+    vkd_fail("%s", err->text);
+}
+
+static void choose_teacher(vkd_plugin *plugin) {
+    const vkd_run *run = vkd_run_options();
+    plugin->teacher_cfg = run->teacher_cfg ? run->teacher_cfg : plugin->cfg.teacher_cfg;
+    plugin->teacher_weights = run->teacher_weights ? run->teacher_weights : plugin->cfg.teacher_weights;
+    if (!plugin->teacher_cfg != !plugin->teacher_weights)
+        vkd_fail("%s: a teacher's %s is named but not its %s; give both, in [net] or as flags",
+                 plugin->cfg.path, plugin->teacher_cfg ? "cfg" : "weights",
+                 plugin->teacher_cfg ? "weights (teacher_weights)" : "cfg (teacher_cfg)");
+}
+
+static bool has_feature_map(const layer *l) {
+    switch (l->type) {
+    case YOLO:
+    case REGION:
+    case DETECTION:
+    case COST:
+    case SOFTMAX:
+    case LOGXENT:
+    case ISEG:
+        return false;
+    default:
+        return l->output && l->out_w > 0 && l->out_h > 0 && l->out_c > 0 &&
+               (long long)l->out_w * l->out_h * l->out_c == l->outputs;
+    }
+}
+
+static vkd_tap_shape shape_of(const layer *student, const layer *teacher, int batch) {
+    return (vkd_tap_shape){
+        .batch = batch,
+        .k = student->out_c,
+        .h = student->out_h,
+        .w = student->out_w,
+        .n = teacher->out_c,
+        .th = teacher->out_h,
+        .tw = teacher->out_w,
+    };
+}
+
+// The teacher's layers as absolute indices; returns how many layers it must keep.
+static int resolve_teacher_layers(vkd_plugin *plugin) {
+    int count = vkd_count_layers(plugin->teacher_cfg), keep = 0;
+    for (int i = 0; i < plugin->cfg.tap_count; ++i) {
+        int written = plugin->cfg.taps[i].teacher_from, layer = written < 0 ? count + written : written;
+        if (layer < 0 || layer >= count) {
+            vkd_error err;
+            vkd_tap_error(&err, &plugin->cfg, i, "teacher_from",
+                          "found %d; the teacher %s has %d layers, expected %d to %d", written,
+                          plugin->teacher_cfg, count, -count, count - 1);
+            fail_with(&err);
+        }
+        plugin->teacher_layer[i] = layer;
+        if (layer >= keep) keep = layer + 1;
+    }
+    return keep;
+}
+
+static int first_trained_layer(const network *net) {
+    for (int i = net->n - 1; i >= 0; --i)
+        if (net->layers[i].stopbackward) return i + 1;
+    return 0;
+}
+
+static void check_student_layer(const vkd_plugin *plugin, const network *net, int tap) {
+    const vkd_tap_options *o = &plugin->cfg.taps[tap];
+    vkd_error err;
+    err.text[0] = 0;
+    if (o->from >= net->n)
+        vkd_tap_error(&err, &plugin->cfg, tap, "from", "found %d; the student has %d layers", o->from,
+                      net->n);
+    else if (!has_feature_map(&net->layers[o->from]) || !net->layers[o->from].delta)
+        vkd_tap_error(&err, &plugin->cfg, tap, "from",
+                      "layer %d is [%s], which has no feature map to learn; expected a layer before the head",
+                      o->from, get_layer_string(net->layers[o->from].type));
+    else if (o->from < first_trained_layer(net))
+        vkd_tap_error(&err, &plugin->cfg, tap, "from",
+                      "layer %d is not trained: stopbackward=1 stands behind it", o->from);
+    if (err.text[0]) fail_with(&err);
+}
+
+static void check_teacher_layer(const vkd_plugin *plugin, int tap) {
+    const vkd_tap_options *o = &plugin->cfg.taps[tap];
+    const layer *l = &plugin->teacher->layers[plugin->teacher_layer[tap]];
+    vkd_error err;
+    if (!has_feature_map(l)) {
+        vkd_tap_error(
+            &err, &plugin->cfg, tap, "teacher_from",
+            "layer %d of the teacher is [%s], which has no feature map; expected a layer before a head",
+            plugin->teacher_layer[tap], get_layer_string(l->type));
+        fail_with(&err);
+    }
+    if (o->whiten.rank > l->out_c) {
+        vkd_tap_error(&err, &plugin->cfg, tap, "rank", "found %d; the teacher's layer has %d channels",
+                      o->whiten.rank, l->out_c);
+        fail_with(&err);
+    }
+}
+
+// One line a tap, like Darknet's line a layer.
+static void print_tap(const vkd_plugin *plugin, int i) {
+    const vkd_tap *tap = plugin->taps[i];
+    const vkd_tap_options *o = &tap->options;
+    const vkd_tap_shape *s = &tap->shape;
+    fprintf(stderr,
+            "  vkd tap %d  student %3d %4d x%4d x%4d -> teacher %3d %4d x%4d x%4d  P %d x %d %s, %s, ", i,
+            o->from, s->w, s->h, s->k, plugin->teacher_layer[i], s->tw, s->th, s->n, s->n, s->k,
+            vkd_option_word("map", o->map), vkd_option_word("mode", o->whiten.mode));
+    if (o->has_weight)
+        fprintf(stderr, "weight %g", o->weight);
+    else
+        fprintf(stderr, "ratio %g", o->ratio);
+    if (s->n < s->k)
+        fprintf(stderr, "; %d of the student's %d directions are not supervised", s->k - s->n, s->k);
+    fprintf(stderr, "\n");
+}
+
+static void make_taps(network *net, vkd_plugin *plugin) {
+    int count = plugin->cfg.tap_count;
+    plugin->taps = allocate((size_t)count, sizeof *plugin->taps);
+    plugin->teacher_layer = allocate((size_t)count, sizeof *plugin->teacher_layer);
+    for (int i = 0; i < count; ++i)
+        check_student_layer(plugin, net, i);
+    int keep = resolve_teacher_layers(plugin);
+    vkd_error err;
+    if (vkd_hash_file(plugin->teacher_weights, &plugin->teacher_hash, &err)) fail_with(&err);
+    fprintf(stderr, "Teacher %s, layers 0 to %d:\n", plugin->teacher_cfg, keep - 1);
+    plugin->teacher = vkd_teacher_load(plugin->teacher_cfg, plugin->teacher_weights, keep, net);
+    for (int i = 0; i < count; ++i) {
+        const vkd_tap_options *o = &plugin->cfg.taps[i];
+        check_teacher_layer(plugin, i);
+        vkd_tap_shape shape =
+            shape_of(&net->layers[o->from], &plugin->teacher->layers[plugin->teacher_layer[i]], net->batch);
+        vkd_status status = vkd_tap_create(&plugin->taps[i], o, shape, vkd_run_options()->seed, (uint64_t)i);
+        if (status)
+            vkd_fail("%s:%d: [vkd_projection]: the tap cannot be made: %s", plugin->cfg.path, o->line,
+                     status == VKD_OUT_OF_MEMORY ? "no memory" : "sizes out of range");
+        plugin->tap_count = i + 1;
+        print_tap(plugin, i);
+    }
+}
+
+// A teacher at another input size sees the student's pictures at the student's size.
+static void refuse_what_is_to_come(const network *net, const vkd_plugin *plugin) {
+    if (plugin->cfg.teacher_resize)
+        vkd_fail(
+            "%s: [net] teacher_resize: not available yet; the teacher runs at the student's size, expected 0",
+            plugin->cfg.path);
+    if (net->gpu_index >= 0)
+        vkd_fail("%s: vkd sections are trained on the CPU so far; add -nogpu, or remove the teacher",
+                 plugin->cfg.path);
+}
+
+// Of the layers and the vkd sections: what stands in [net] (a longer schedule, another batch) may change
+// between a checkpoint and its resumption.
+static void hash_cfg(vkd_plugin *plugin) {
+    vkd_error err;
+    unsigned char *text;
+    size_t bytes, sections = 0, start = 0;
+    if (vkd_file_read(plugin->cfg_path, &text, &bytes, &err)) fail_with(&err);
+    for (size_t i = 0; i < bytes && sections < 2; ++i)
+        if (text[i] == '[' && (i == 0 || text[i - 1] == '\n') && ++sections == 2) start = i;
+    plugin->cfg_hash = vkd_hash(VKD_HASH_START, text + start, bytes - start);
+    free(text);
+}
+
+void vkd_attach(network *net) {
+    vkd_plugin *plugin = vkd_of(net);
+    if (!plugin || plugin->attached) return;
+    plugin->attached = true;
+    vkd_error err;
+    if (vkd_cfg_read(plugin->cfg_path, &plugin->cfg, &err)) fail_with(&err);
+    choose_teacher(plugin);
+    if (!plugin->cfg.tap_count) {
+        if (vkd_run_options()->teacher_cfg)
+            vkd_fail("%s: a teacher is named but there is no [vkd_projection] to learn from it",
+                     plugin->cfg.path);
+        return;
+    }
+    if (!plugin->teacher_cfg) {
+        fprintf(stderr, "%s: no teacher is named, so the vkd sections do nothing\n", plugin->cfg.path);
+        return;
+    }
+    refuse_what_is_to_come(net, plugin);
+    hash_cfg(plugin);
+    make_taps(net, plugin);
+    if (!plugin->weights_path || plugin->clear) return;
+    if (!vkd_sidecar_load(net, plugin->weights_path) && *net->seen)
+        fprintf(stderr, "%s.vkd: not there; the projections start afresh\n", plugin->weights_path);
+}

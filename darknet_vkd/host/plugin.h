@@ -1,0 +1,52 @@
+// The plugin's part of one network: its taps, and the teacher they look at. net->vkd points to it.
+#ifndef VKD_HOST_PLUGIN_H
+#define VKD_HOST_PLUGIN_H
+
+#include "core/checkpoint.h"
+#include "core/options.h"
+#include "core/tap.h"
+
+#include "darknet.h"
+
+#include <stdbool.h>
+
+typedef struct vkd_plugin {
+    char *cfg_path, *weights_path; // as load_network got them; weights_path may be NULL
+    bool clear;
+    bool attached; // the cfg is read; taps and teacher exist if there are any
+    vkd_cfg cfg;
+    const char *teacher_cfg, *teacher_weights; // in force: flag or cfg; NULL: no teacher
+    int tap_count;                             // 0 without a teacher
+    vkd_tap **taps;                            // (tap_count)
+    int *teacher_layer;                        // (tap_count) absolute
+    network *teacher;                          // NULL before the first step and after the last tap's end
+    uint64_t cfg_hash, teacher_hash;
+    bool forwarded;                      // this step's forward has run: backward may add
+    double teacher_seconds, tap_seconds; // since the start, for the log
+} vkd_plugin;
+
+// The plugin's part of a network that was loaded by load_network; NULL for others (a teacher).
+vkd_plugin *vkd_of(const network *net);
+
+// Reads the cfg's taps, loads the teacher, reads the sidecar: once, before the first step. A user's mistake
+// is one line and exit status 1.
+void vkd_attach(network *net);
+
+// ---- teacher.c ----
+
+// Layers in a cfg, vkd sections left out.
+int vkd_count_layers(const char *cfg_path);
+// layers: how many to keep. The teacher takes the student's batch and size, and its input, at every step.
+network *vkd_teacher_load(const char *cfg_path, const char *weights_path, int layers, const network *student);
+void vkd_teacher_forward(network *teacher, float *input);
+void vkd_teacher_resize(network *teacher, int w, int h);
+void vkd_teacher_free(network *teacher);
+
+// ---- sidecar.c ----
+
+// Writes FILENAME.vkd.
+void vkd_sidecar_save(network *net, const char *filename);
+// Reads FILENAME.vkd if there is one. False: there is none.
+bool vkd_sidecar_load(network *net, const char *filename);
+
+#endif

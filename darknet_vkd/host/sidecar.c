@@ -1,0 +1,113 @@
+#define _POSIX_C_SOURCE 200809L
+#include "host/hooks.h"
+#include "host/plugin.h"
+#include "host/run.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+typedef struct block_list {
+    vkd_block *blocks;
+    int count, capacity;
+} block_list;
+
+static void add(block_list *list, const char *owner, int index, const char *name, void *data, size_t bytes) {
+    if (!data || !bytes) return;
+    if (list->count == list->capacity) {
+        list->capacity = list->capacity ? 2 * list->capacity : 64;
+        vkd_block *grown = realloc(list->blocks, (size_t)list->capacity * sizeof *grown);
+        if (!grown) vkd_fail("no memory for the sidecar");
+        list->blocks = grown;
+    }
+    vkd_block *block = &list->blocks[list->count++];
+    memset(block, 0, sizeof *block);
+    snprintf(block->name, sizeof block->name, "%s%d.%s", owner, index, name);
+    block->data = data;
+    block->bytes = bytes;
+}
+
+static void add_tap(block_list *list, vkd_tap *tap, int i) {
+    vkd_projection *p = &tap->projection;
+    vkd_target *t = &tap->target;
+    size_t matrix = (size_t)p->rows * (size_t)p->cols * sizeof(float);
+    size_t second = vkd_target_second_size(t);
+    add(list, "tap", i, "P", p->V, matrix);
+    add(list, "tap", i, "momentum", p->momentum, matrix);
+    add(list, "tap", i, "task_norm", &tap->task_norm, sizeof tap->task_norm);
+    add(list, "tap", i, "loss_norm", &tap->loss_norm, sizeof tap->loss_norm);
+    add(list, "tap", i, "norm_steps", &tap->norm_steps, sizeof tap->norm_steps);
+    add(list, "tap", i, "idle", &tap->idle, sizeof tap->idle);
+    if (!second) return;
+    add(list, "tap", i, "batches", &t->batches, sizeof t->batches);
+    add(list, "tap", i, "mean", t->mean, (size_t)t->n * sizeof *t->mean);
+    add(list, "tap", i, "second", t->second, second * sizeof *t->second);
+    // What is applied may lag behind the averages (whitening is not refreshed at every batch).
+    add(list, "tap", i, "offset", t->offset, (size_t)t->n * sizeof *t->offset);
+    if (t->W)
+        add(list, "tap", i, "W", t->W, second * sizeof *t->W);
+    else
+        add(list, "tap", i, "inv_std", t->inv_std, (size_t)t->n * sizeof *t->inv_std);
+}
+
+// The student's own momentum, which Darknet's weights files leave out.
+static void add_student(block_list *list, const network *net) {
+    for (int i = 0; i < net->n; ++i) {
+        layer *l = &net->layers[i];
+        size_t filters = (size_t)(l->type == CONNECTED ? l->outputs : l->type == BATCHNORM ? l->c : l->n);
+        if (l->type != CONVOLUTIONAL && l->type != CONNECTED && l->type != BATCHNORM) continue;
+        size_t weights = l->type == CONNECTED ? (size_t)l->outputs * (size_t)l->inputs : (size_t)l->nweights;
+        add(list, "layer", i, "weight_updates", l->weight_updates, weights * sizeof(float));
+        add(list, "layer", i, "bias_updates", l->bias_updates, filters * sizeof(float));
+        add(list, "layer", i, "scale_updates", l->scale_updates, filters * sizeof(float));
+    }
+}
+
+static block_list list_blocks(network *net) {
+    block_list list = {0};
+    vkd_plugin *plugin = vkd_of(net);
+    for (int i = 0; i < plugin->tap_count; ++i)
+        add_tap(&list, plugin->taps[i], i);
+    add_student(&list, net);
+    return list;
+}
+
+static char *sidecar_name(const char *filename) {
+    size_t size = strlen(filename) + sizeof ".vkd";
+    char *path = malloc(size);
+    if (!path) vkd_fail("%s: no memory for its name", filename);
+    snprintf(path, size, "%s.vkd", filename);
+    return path;
+}
+
+void vkd_sidecar_save(network *net, const char *filename) {
+    vkd_plugin *plugin = vkd_of(net);
+    block_list list = list_blocks(net);
+    char *path = sidecar_name(filename);
+    vkd_checkpoint_key key = {*net->seen, plugin->cfg_hash, plugin->teacher_hash};
+    vkd_error err;
+    if (vkd_checkpoint_write(path, &key, list.blocks, list.count, &err)) vkd_fail("%s", err.text);
+    free(path);
+    free(list.blocks);
+}
+
+bool vkd_sidecar_load(network *net, const char *filename) {
+    vkd_plugin *plugin = vkd_of(net);
+    char *path = sidecar_name(filename);
+    bool there = access(path, F_OK) == 0;
+    if (there) {
+        block_list list = list_blocks(net);
+        vkd_checkpoint_key key = {0, plugin->cfg_hash, plugin->teacher_hash};
+        vkd_error err;
+        if (vkd_checkpoint_read(path, &key, list.blocks, list.count, &err)) vkd_fail("%s", err.text);
+        if (key.seen != *net->seen)
+            vkd_fail(
+                "%s: of another moment: it has seen %llu images, the weights %zu; start afresh with -clear",
+                path, (unsigned long long)key.seen, *net->seen);
+        free(list.blocks);
+        fprintf(stderr, "Loading taps from %s...Done!\n", path);
+    }
+    free(path);
+    return there;
+}

@@ -1,0 +1,194 @@
+#define _POSIX_C_SOURCE 200809L
+#include "host/hooks.h"
+#include "host/plugin.h"
+#include "host/run.h"
+
+#include "list.h"
+#include "network.h"
+#include "option_list.h"
+#include "parser.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+// Darknet's parser takes nothing but a file name: what a teacher needs of it besides stands here while
+// vkd_teacher_load runs.
+typedef struct teacher_request {
+    int layers; // 0: no teacher is being loaded
+    int batch, w, h;
+} teacher_request;
+static _Thread_local teacher_request loading;
+
+// Matches the head of Darknet's own struct in parser.c, whose definition is private to it.
+typedef struct cfg_section {
+    char *type;
+    list *options;
+} cfg_section;
+
+int vkd_loads_teacher(void) {
+    return loading.layers > 0;
+}
+
+static bool is_vkd_section(const node *at) {
+    return !strncmp(((const cfg_section *)at->val)->type, "[vkd_", 5);
+}
+
+static void free_cfg_section(cfg_section *section) {
+    free(section->type);
+    for (node *at = section->options->front; at;) {
+        node *next = at->next;
+        kvp *pair = at->val;
+        free(pair->key); // the value is in the same string
+        free(pair);
+        free(at);
+        at = next;
+    }
+    free(section->options);
+    free(section);
+}
+
+static node *take_out(list *sections, node *at) {
+    node *next = at->next;
+    if (at->prev)
+        at->prev->next = next;
+    else
+        sections->front = next;
+    if (next)
+        next->prev = at->prev;
+    else
+        sections->back = at->prev;
+    --sections->size;
+    free_cfg_section(at->val);
+    free(at);
+    return next;
+}
+
+void vkd_divert_sections(list *sections) {
+    int layer = -1; // [net]
+    for (node *at = sections->front; at;) {
+        bool behind_the_cut = loading.layers && layer >= loading.layers;
+        if (is_vkd_section(at) || behind_the_cut) {
+            at = take_out(sections, at);
+        } else {
+            at = at->next;
+            ++layer;
+        }
+    }
+}
+
+int vkd_count_layers(const char *cfg_path) {
+    char *path = strdup(cfg_path);
+    if (!path) vkd_fail("%s: no memory", cfg_path);
+    list *sections = read_cfg(path);
+    vkd_divert_sections(sections);
+    int count = sections->size - 1;
+    for (node *at = sections->front; at;)
+        at = take_out(sections, at);
+    free(sections);
+    free(path);
+    return count;
+}
+
+void vkd_net_parsed(network *net) {
+    if (!loading.layers) return;
+    net->batch = loading.batch;
+    net->subdivisions = 1;
+    net->w = loading.w;
+    net->h = loading.h;
+    net->inputs = net->w * net->h * net->c;
+}
+
+// W <- W s, b <- b - mean s with s = scale / (sqrt(var) + 1e-6), Darknet's own normalize_cpu.
+static void fold_batch_norm(layer *l) {
+    int per_filter = l->nweights / l->n;
+    for (int f = 0; f < l->n; ++f) {
+        float s = l->scales[f] / (sqrtf(l->rolling_variance[f]) + .000001f);
+        for (int i = 0; i < per_filter; ++i)
+            l->weights[(size_t)f * (size_t)per_filter + (size_t)i] *= s;
+        l->biases[f] -= l->rolling_mean[f] * s;
+    }
+    l->batch_normalize = 0;
+}
+
+static void drop(float **buffer) {
+    free(*buffer);
+    *buffer = NULL;
+}
+
+// What only training needs. [yolo], [region] and [detection] write their delta in inference too.
+static void drop_training_buffers(layer *l) {
+    if (l->type == CONVOLUTIONAL && !l->xnor && !l->binary) {
+        if (l->batch_normalize) fold_batch_norm(l);
+        drop(&l->x);
+        drop(&l->x_norm);
+        drop(&l->weight_updates);
+        drop(&l->bias_updates);
+        drop(&l->scale_updates);
+        drop(&l->mean_delta);
+        drop(&l->variance_delta);
+    }
+    switch (l->type) {
+    case CONVOLUTIONAL:
+    case MAXPOOL:
+    case AVGPOOL:
+    case ROUTE:
+    case SHORTCUT:
+    case UPSAMPLE:
+    case REORG:
+    case BATCHNORM:
+        drop(&l->delta);
+        break;
+    default:
+        break;
+    }
+}
+
+static void make_inference_only(network *teacher) {
+    // Dropout shares the buffers of the layer before it.
+    for (int i = 0; i < teacher->n; ++i)
+        if (i + 1 == teacher->n || teacher->layers[i + 1].type != DROPOUT)
+            drop_training_buffers(&teacher->layers[i]);
+    drop(&teacher->input); // it looks at the student's
+    drop(&teacher->truth);
+}
+
+network *vkd_teacher_load(const char *cfg_path, const char *weights_path, int layers,
+                          const network *student) {
+    char *cfg = strdup(cfg_path), *weights = strdup(weights_path);
+    if (!cfg || !weights) vkd_fail("%s: no memory", cfg_path);
+    loading = (teacher_request){layers, student->batch, student->w, student->h};
+    network *teacher = parse_network_cfg(cfg);
+    if (teacher->c != student->c)
+        vkd_fail("%s: the teacher takes %d channels; expected the student's %d", cfg_path, teacher->c,
+                 student->c);
+    load_weights(teacher, weights);
+    loading.layers = 0;
+    free(cfg);
+    free(weights);
+    make_inference_only(teacher);
+    teacher->train = 0;
+    return teacher;
+}
+
+void vkd_teacher_forward(network *teacher, float *input) {
+    network net = *teacher;
+    net.input = input;
+    net.truth = NULL;
+    net.train = 0;
+    for (int i = 0; i < net.n; ++i) {
+        net.index = i;
+        layer l = net.layers[i];
+        l.forward(l, net);
+        net.input = l.output;
+    }
+}
+
+void vkd_teacher_free(network *teacher) {
+    if (teacher) free_network(teacher);
+}
+
+void vkd_teacher_resize(network *teacher, int w, int h) {
+    resize_network(teacher, w, h);
+    make_inference_only(teacher);
+}
