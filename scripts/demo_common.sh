@@ -82,8 +82,8 @@ train() {
     "$DARKNET" detector train "$data" "$cfg" -seed "$3" -clear || fail "$1: training failed"
     [ -f "$DEMO_DIR/$1_final.weights" ] || fail "$1: training left no $DEMO_DIR/$1_final.weights"
     # Only the end counts here; what training kept on the way goes.
-    rm -f "$DEMO_DIR/$1.backup" "$DEMO_DIR/$1"_[0-9]*.weights "$DEMO_DIR/$1_last.weights" \
-        "$DEMO_DIR/$1.vkd" "$DEMO_DIR/$1"_[0-9]*.vkd "$DEMO_DIR/$1_last.vkd"
+    rm -f "$DEMO_DIR/$1.backup"* "$DEMO_DIR/$1"_[0-9]*.weights* "$DEMO_DIR/$1_last.weights"* \
+        "$DEMO_DIR/$1_final.weights.vkd"
     mv "$DEMO_DIR/$1_final.weights" "$weights"
     echo "$inputs" >"$DEMO_DIR/$1.stamp"
 }
@@ -93,7 +93,12 @@ measure() {
     inputs="# $(digest "$2") $(digest "$3") $(digest "$DATA_DIR/.made_by_make_fashion_detection") $(digest "$DARKNET")"
     if [ "$(head -n 1 "$DEMO_DIR/$1.map" 2>/dev/null)" = "$inputs" ]; then return; fi
     echo "$1: measuring"
-    { echo "$inputs" && "$DARKNET" detector map "$data" "$2" "$3"; } >"$DEMO_DIR/$1.map.new" || fail "$1: measuring failed"
+    if ! { echo "$inputs" && "$DARKNET" detector map "$data" "$2" "$3"; } \
+        >"$DEMO_DIR/$1.map.new" 2>"$DEMO_DIR/$1.map.err"; then
+        tail -n 3 "$DEMO_DIR/$1.map.err" >&2
+        fail "$1: measuring failed"
+    fi
+    rm -f "$DEMO_DIR/$1.map.err"
     mv "$DEMO_DIR/$1.map.new" "$DEMO_DIR/$1.map"
 }
 
