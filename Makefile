@@ -88,7 +88,7 @@ LIBHOST  := $(BUILD)/libvkd_host.a
 
 LOW_TESTS  := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/numerics/test_*.c tests/core/test_*.c))
 HOST_TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/host/test_*.c tests/patches/test_*.c))
-SHELL_TESTS := $(sort $(wildcard tests/end_to_end/*.sh))
+SHELL_TESTS := $(sort $(wildcard tests/scripts/*.sh)) $(sort $(wildcard tests/end_to_end/*.sh))
 
 MAKEFLAGS += --no-builtin-rules
 ifeq ($(filter -j%,$(MAKEFLAGS)),)

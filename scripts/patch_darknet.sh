@@ -12,7 +12,7 @@ cp -R "$pristine/." "$new"
 if [ -f "$patches/series" ]; then
     while read -r name _; do
         case $name in '' | '#'*) continue ;; esac
-        if ! output=$(patch -p1 -d "$new" --batch --no-backup-if-mismatch -F 2 <"$patches/$name" 2>&1); then
+        if ! output=$(patch -p1 -d "$new" --force --no-backup-if-mismatch -F 0 <"$patches/$name" 2>&1); then
             printf '%s\n' "$output" >&2
             echo "patch_darknet.sh: $patches/$name does not apply" >&2
             exit 1
@@ -28,6 +28,7 @@ mkdir -p "$dest"
 done
 # A source that a patch no longer adds must not linger.
 for folder in src include examples; do
+    [ -d "$dest/$folder" ] || continue
     (cd "$dest" && find "$folder" -type f) | while IFS= read -r file; do
         [ -e "$new/$file" ] || rm -f "$dest/$file"
     done
