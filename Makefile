@@ -24,7 +24,7 @@ MARCH   ?= $(shell $(CC) -march=native -E -x c /dev/null >/dev/null 2>&1 && echo
 override BUILD := $(abspath $(BUILD))
 ROOT    := $(CURDIR)
 HOST    := $(BUILD)/darknet
-PRISTINE := $(ROOT)/build/download/darknet
+PRISTINE := $(if $(DARKNET_SRC),$(BUILD)/source,$(ROOT)/build/download/darknet)
 DARKNET := $(HOST)/darknet
 
 # ---- flags ----------------------------------------------------------------------------------------------------
@@ -203,7 +203,8 @@ endif
 	@DARKNET='$(DARKNET)' BUILD='$(BUILD)' scripts/$(subst -,_,$@).sh
 
 bench: $(ROOT)/darknet
-	@DARKNET='$(DARKNET)' BUILD='$(BUILD)' scripts/bench.sh
+	@if [ -x scripts/bench.sh ]; then DARKNET='$(DARKNET)' BUILD='$(BUILD)' scripts/bench.sh; \
+	    else echo 'no scripts/bench.sh' >&2; exit 1; fi
 
 lint:
 	@scripts/lint.sh
