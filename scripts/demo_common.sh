@@ -5,7 +5,9 @@
 # results and for the data set), FASHION_MNIST (folder of the IDX files), TRAIN and TEST (numbers of scenes).
 
 : "${DARKNET:=./darknet}" "${BATCHES:=}" "${DEMO_DIR:=build/demo}" "${DATA_DIR:=build/fashion}"
-: "${TRAIN:=6000}" "${TEST:=1000}"
+: "${TRAIN:=6000}" "${TEST:=1000}" "${OMP_WAIT_POLICY:=passive}"
+# Threads that wait sleep instead of spinning: faster wherever anything else runs, the picture loader for one.
+export OMP_WAIT_POLICY
 teacher_cfg=cfg/fashion/teacher.cfg
 teacher_weights=cfg/fashion/teacher.weights
 

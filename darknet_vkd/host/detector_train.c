@@ -205,6 +205,16 @@ static void train_batches(training *t) {
     }
 }
 
+// What distillation costs, where there is any.
+static void print_cost(const training *t, size_t batches) {
+    const vkd_plugin *plugin = vkd_of(t->net);
+    if (!plugin || !plugin->tap_count || !batches) return;
+    double batch = (what_time_is_it_now() - t->log.start) / (double)batches;
+    double teacher = plugin->teacher_seconds / (double)batches, taps = plugin->tap_seconds / (double)batches;
+    fprintf(stderr, "A batch took %.3f s: the teacher %.3f s (%.0f %%), the taps %.4f s (%.1f %%)\n", batch,
+            teacher, 100 * teacher / batch, taps, 100 * taps / batch);
+}
+
 void vkd_detector_train(int argc, char **argv) {
     training t = {.request = read_arguments(argc, argv)};
 #ifdef GPU
@@ -223,8 +233,10 @@ void vkd_detector_train(int argc, char **argv) {
     vkd_log_open(&t.log, t.directory, t.base, t.net);
     fprintf(stderr, "Training %s on %d pictures, batches of %d, seed %llu\n", t.request.cfg, t.path_count,
             t.args.n, (unsigned long long)vkd_run_options()->seed);
+    size_t first = get_current_batch(t.net);
     train_batches(&t);
     save(&t, "_final.weights");
+    print_cost(&t, get_current_batch(t.net) - first);
     vkd_log_close(&t.log);
     free_network(t.net);
 }
