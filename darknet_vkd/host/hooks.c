@@ -4,6 +4,7 @@
 #include "core/schedule.h"
 #include "host/plugin.h"
 #include "host/run.h"
+#include "numerics/resample.h"
 
 #include <stdlib.h>
 
@@ -29,6 +30,15 @@ void vkd_step_begin(network *net) {
     vkd_seed_thread(VKD_STREAM_STEP, *net->seen, 0);
 }
 
+static float *input_of_teacher(const network *net, vkd_plugin *plugin) {
+    const network *teacher = plugin->teacher;
+    if (!plugin->teacher_input) return net->input;
+    if (vkd_resample(net->input, net->batch * net->c, net->h, net->w, plugin->teacher_input, teacher->h,
+                     teacher->w))
+        vkd_fail("the teacher's input cannot be resized to %d x %d", teacher->w, teacher->h);
+    return plugin->teacher_input;
+}
+
 void vkd_forward(network *net) {
     vkd_plugin *plugin = vkd_of(net);
     if (!plugin || !plugin->tap_count) return;
@@ -39,7 +49,7 @@ void vkd_forward(network *net) {
         return;
     }
     double start = what_time_is_it_now();
-    vkd_teacher_forward(plugin->teacher, net->input);
+    vkd_teacher_forward(plugin->teacher, input_of_teacher(net, plugin));
     double middle = what_time_is_it_now();
     for (int i = 0; i < plugin->tap_count; ++i) {
         vkd_tap *tap = plugin->taps[i];
@@ -104,7 +114,7 @@ void vkd_update(network *net) {
 void vkd_resized(network *net) {
     vkd_plugin *plugin = vkd_of(net);
     if (!plugin || !plugin->teacher) return;
-    vkd_teacher_resize(plugin->teacher, net->w, net->h);
+    if (!plugin->teacher_input) vkd_teacher_resize(plugin->teacher, net->w, net->h);
     for (int i = 0; i < plugin->tap_count; ++i) {
         const layer *student = &net->layers[plugin->taps[i]->options.from];
         const layer *teacher = &plugin->teacher->layers[plugin->teacher_layer[i]];

@@ -47,6 +47,7 @@ void vkd_free(network *net) {
     free(plugin->taps);
     free(plugin->teacher_layer);
     vkd_teacher_free(plugin->teacher);
+    free(plugin->teacher_input);
     vkd_cfg_free(&plugin->cfg);
     free(plugin->cfg_path);
     free(plugin->weights_path);
@@ -158,6 +159,13 @@ static void check_teacher_layer(const vkd_plugin *plugin, int tap) {
     }
 }
 
+// teacher_resize=1: the teacher keeps its own size, and sees the student's batch brought to it.
+static void make_teacher_input(vkd_plugin *plugin) {
+    const network *teacher = plugin->teacher;
+    if (plugin->cfg.teacher_resize)
+        plugin->teacher_input = allocate((size_t)teacher->inputs * (size_t)teacher->batch, sizeof(float));
+}
+
 // One line a tap, like Darknet's line a layer.
 static void print_tap(const vkd_plugin *plugin, int i) {
     const vkd_tap *tap = plugin->taps[i];
@@ -186,7 +194,9 @@ static void make_taps(network *net, vkd_plugin *plugin) {
     vkd_error err;
     if (vkd_hash_file(plugin->teacher_weights, &plugin->teacher_hash, &err)) fail_with(&err);
     fprintf(stderr, "Teacher %s, layers 0 to %d:\n", plugin->teacher_cfg, keep - 1);
-    plugin->teacher = vkd_teacher_load(plugin->teacher_cfg, plugin->teacher_weights, keep, net);
+    plugin->teacher = vkd_teacher_load(plugin->teacher_cfg, plugin->teacher_weights, keep, net,
+                                       plugin->cfg.teacher_resize != 0);
+    make_teacher_input(plugin);
     for (int i = 0; i < count; ++i) {
         const vkd_tap_options *o = &plugin->cfg.taps[i];
         check_teacher_layer(plugin, i);
@@ -201,12 +211,7 @@ static void make_taps(network *net, vkd_plugin *plugin) {
     }
 }
 
-// A teacher at another input size sees the student's pictures at the student's size.
 static void refuse_what_is_to_come(const network *net, const vkd_plugin *plugin) {
-    if (plugin->cfg.teacher_resize)
-        vkd_fail(
-            "%s: [net] teacher_resize: not available yet; the teacher runs at the student's size, expected 0",
-            plugin->cfg.path);
     if (net->gpu_index >= 0)
         vkd_fail("%s: vkd sections are trained on the CPU so far; add -nogpu, or remove the teacher",
                  plugin->cfg.path);

@@ -19,6 +19,7 @@ typedef struct vkd_plugin {
     int tap_count;                             // 0 without a teacher
     vkd_tap **taps;                            // (tap_count)
     int *teacher_layer;                        // (tap_count) absolute
+    float *teacher_input;                      // (B,c,h,w) of the teacher, where teacher_resize=1; else NULL
     network *teacher;                          // NULL before the first step and after the last tap's end
     uint64_t cfg_hash, teacher_hash;
     bool forwarded;                      // this step's forward has run: backward may add
@@ -36,8 +37,9 @@ void vkd_attach(network *net);
 
 // Layers in a cfg, vkd sections left out.
 int vkd_count_layers(const char *cfg_path);
-// layers: how many to keep. The teacher takes the student's batch and size, and its input, at every step.
-network *vkd_teacher_load(const char *cfg_path, const char *weights_path, int layers, const network *student);
+// layers: how many to keep. The teacher takes the student's batch, and its size unless own_size.
+network *vkd_teacher_load(const char *cfg_path, const char *weights_path, int layers, const network *student,
+                          bool own_size);
 void vkd_teacher_forward(network *teacher, float *input);
 void vkd_teacher_resize(network *teacher, int w, int h);
 void vkd_teacher_free(network *teacher);

@@ -16,7 +16,8 @@
 // vkd_teacher_load runs.
 typedef struct teacher_request {
     int layers; // 0: no teacher is being loaded
-    int batch, w, h;
+    int batch;
+    int w, h; // 0: the teacher cfg's own
 } teacher_request;
 static _Thread_local teacher_request loading;
 
@@ -94,8 +95,10 @@ void vkd_net_parsed(network *net) {
     if (!loading.layers) return;
     net->batch = loading.batch;
     net->subdivisions = 1;
-    net->w = loading.w;
-    net->h = loading.h;
+    if (loading.w) {
+        net->w = loading.w;
+        net->h = loading.h;
+    }
     net->inputs = net->w * net->h * net->c;
 }
 
@@ -153,11 +156,11 @@ static void make_inference_only(network *teacher) {
     drop(&teacher->truth);
 }
 
-network *vkd_teacher_load(const char *cfg_path, const char *weights_path, int layers,
-                          const network *student) {
+network *vkd_teacher_load(const char *cfg_path, const char *weights_path, int layers, const network *student,
+                          bool own_size) {
     char *cfg = strdup(cfg_path), *weights = strdup(weights_path);
     if (!cfg || !weights) vkd_fail("%s: no memory", cfg_path);
-    loading = (teacher_request){layers, student->batch, student->w, student->h};
+    loading = (teacher_request){layers, student->batch, own_size ? 0 : student->w, own_size ? 0 : student->h};
     network *teacher = parse_network_cfg(cfg);
     if (teacher->c != student->c)
         vkd_fail("%s: the teacher takes %d channels; expected the student's %d", cfg_path, teacher->c,
