@@ -1,0 +1,162 @@
+# Sourced by the scripts that train: a tiny set of pictures, a tiny student and a teacher, and how results are told.
+# Environment: DARKNET (the program under test). Everything happens in $work, which is removed at exit.
+# shellcheck shell=bash
+set -u
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+: "${DARKNET:=$root/darknet}"
+DARKNET=$(realpath "$DARKNET")
+# Darknet itself frees little at exit. One thread each: the nets are too small for more.
+export ASAN_OPTIONS="${ASAN_OPTIONS:-detect_leaks=0}" LC_ALL=C
+export OMP_NUM_THREADS="${VKD_TEST_THREADS:-1}" OPENBLAS_NUM_THREADS=1 OMP_WAIT_POLICY=passive
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cd "$work" || exit 1
+status=0
+
+# check NAME COMMAND...: `ok NAME` if the command succeeds, else `not ok NAME` and the end of what it said.
+check() {
+    local name=$1
+    shift
+    if "$@" >"$work/said" 2>&1; then
+        echo "ok $name"
+    else
+        echo "not ok $name"
+        tail -n 15 "$work/said" | sed 's/^/# /'
+        status=1
+    fi
+}
+
+# pictures COUNT: 40x40 pictures (binary PPM) with one rectangle each, their labels, and the list train.txt.
+pictures() {
+    mkdir -p images labels
+    awk -v count="$1" 'BEGIN {
+        srand(7)
+        for (p = 0; p < count; ++p) {
+            file = sprintf("images/p%02d.ppm", p)
+            class = p % 2
+            w = 10 + int(rand() * 14); h = 10 + int(rand() * 14)
+            x = int(rand() * (40 - w)); y = int(rand() * (40 - h))
+            printf "P6\n40 40\n255\n" >file
+            for (j = 0; j < 40; ++j)
+                for (i = 0; i < 40; ++i) {
+                    inside = i >= x && i < x + w && j >= y && j < y + h
+                    # Bytes 1 to 127: every awk prints them as they are.
+                    printf "%c%c%c", inside && class ? 120 : 20 + int(rand() * 30), \
+                        inside ? 100 : 20 + int(rand() * 30), inside && !class ? 120 : 20 + int(rand() * 30) >file
+                }
+            close(file)
+            label = sprintf("labels/p%02d.txt", p)
+            printf "%d %.5f %.5f %.5f %.5f\n", class, (x + w / 2) / 40, (y + h / 2) / 40, w / 40, h / 40 >label
+            close(label)
+        }
+    }'
+    ls -d "$work"/images/*.ppm >train.txt
+    printf 'one\ntwo\n' >names
+}
+
+# data_file NAME: NAME.data, whose checkpoints go to the folder NAME.
+data_file() {
+    mkdir -p "$1"
+    printf 'classes=2\ntrain=%s\nvalid=%s\nnames=%s\nbackup=%s\n' train.txt train.txt names "$1" >"$1.data"
+}
+
+# conv FILTERS STRIDE SIZE ACTIVATION [batch_normalize]
+conv() {
+    printf '\n[convolutional]\n'
+    [ $# -lt 5 ] || echo batch_normalize=1
+    printf 'filters=%d\nstride=%d\nsize=%d\npad=1\nactivation=%s\n' "$1" "$2" "$3" "$4"
+}
+
+yolo() {
+    printf '\n[yolo]\nmask=0,1\nanchors=12,12, 20,20\nclasses=2\nnum=2\njitter=.2\nignore_thresh=.6\nrandom=%d\n' "${1:-0}"
+}
+
+# net BATCHES [LINE...]: the [net] section.
+net() {
+    printf '[net]\nbatch=4\nsubdivisions=2\nwidth=32\nheight=32\nchannels=3\nmomentum=0.9\ndecay=0.0005\n'
+    printf 'saturation=1.5\nexposure=1.5\nhue=.1\nlearning_rate=0.01\nburn_in=5\npolicy=constant\nmax_batches=%d\n' "$1"
+    shift
+    [ $# -eq 0 ] || printf '%s\n' "$@"
+}
+
+# The student: layer 1 is the one to tap (8x8, 6 channels).
+student_layers() {
+    conv 4 2 3 leaky bn
+    conv 6 2 3 leaky bn
+    conv 14 1 1 linear
+    yolo "${1:-0}"
+}
+
+# tap FROM TEACHER_FROM [LINE...]
+tap() {
+    printf '\n[vkd_projection]\nfrom=%d\nteacher_from=%d\n' "$1" "$2"
+    shift 2
+    [ $# -eq 0 ] || printf '%s\n' "$@"
+}
+
+teacher_keys=(teacher_cfg=teacher.cfg teacher_weights=teacher.weights)
+
+# teacher.cfg and teacher.weights: 12 channels of 8x8 at layer 1, and a head that no tap looks at.
+teacher() {
+    {
+        net 3
+        conv 8 2 3 leaky bn
+        conv 12 2 3 leaky bn
+        conv 8 2 3 leaky bn
+        conv 14 1 1 linear
+        yolo
+    } >teacher.cfg
+    data_file teacher_run
+    "$DARKNET" detector train teacher_run.data teacher.cfg -seed 99 >teacher.log 2>&1 || {
+        tail -n 5 teacher.log
+        return 1
+    }
+    cp teacher_run/teacher_final.weights teacher.weights
+}
+
+# train NAME CFG ARGUMENT...: a run of its own folder NAME; its output goes to NAME.log.
+train() {
+    local name=$1 cfg=$2
+    shift 2
+    data_file "$name"
+    timeout 120 "$DARKNET" detector train "$name.data" "$cfg" "$@" >"$name.log" 2>&1 </dev/null || {
+        echo "exit status $?"
+        tail -n 10 "$name.log"
+        return 1
+    }
+}
+
+same() {
+    cmp "$1" "$2"
+}
+
+differ() {
+    [ -s "$1" ] && [ -s "$2" ] || {
+        echo "$1 or $2 is not there"
+        return 1
+    }
+    ! cmp -s "$1" "$2" || {
+        echo "$1 and $2 are the same"
+        return 1
+    }
+}
+
+# refuse LINE COMMAND...: exit status 1, LINE the last of stderr, and nothing new in any folder of checkpoints.
+refuse() {
+    local line=$1 code=0
+    shift
+    find . -path './*/*' -type f ! -path './images/*' -exec cksum {} + | sort >before
+    timeout 60 "$@" >out 2>err </dev/null || code=$?
+    find . -path './*/*' -type f ! -path './images/*' -exec cksum {} + | sort >after
+    if [ "$code" -ne 1 ]; then
+        echo "exit status $code; expected 1"
+        tail -n 5 err
+        return 1
+    fi
+    if [ "$(tail -n 1 err)" != "$line" ]; then
+        echo "found:    $(tail -n 1 err)"
+        echo "expected: $line"
+        return 1
+    fi
+    cmp before after
+}
