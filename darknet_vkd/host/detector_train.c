@@ -159,6 +159,7 @@ static void save(training *t, const char *suffix) {
     if (!path) vkd_fail("no memory for a checkpoint's name");
     snprintf(path, size, "%s/%s%s", t->directory, t->base, suffix);
     vkd_log_break(&t->log);
+    vkd_sidecar_prepare(t->net, path);
     save_weights(t->net, path);
     vkd_log_flush(&t->log);
     free(path);

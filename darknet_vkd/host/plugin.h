@@ -22,6 +22,7 @@ typedef struct vkd_plugin {
     float *teacher_input;                      // (B,c,h,w) of the teacher, where teacher_resize=1; else NULL
     network *teacher;                          // NULL before the first step and after the last tap's end
     uint64_t cfg_hash, teacher_hash;
+    bool prepared;                       // a sidecar waits for its weights file
     bool forwarded;                      // this step's forward has run: backward may add
     double teacher_seconds, tap_seconds; // since the start, for the log
 } vkd_plugin;
@@ -46,9 +47,12 @@ void vkd_teacher_free(network *teacher);
 
 // ---- sidecar.c ----
 
-// Writes FILENAME.vkd.
+// Before FILENAME is written: its sidecar, complete, under a name of its own.
+void vkd_sidecar_prepare(network *net, const char *filename);
+// Writes FILENAME.vkd, or puts the prepared one there.
 void vkd_sidecar_save(network *net, const char *filename);
-// Reads FILENAME.vkd if there is one. False: there is none.
+// Reads FILENAME.vkd if there is one, or the prepared one where that is of the weights' moment. False: there
+// is none.
 bool vkd_sidecar_load(network *net, const char *filename);
 
 #endif

@@ -3,6 +3,7 @@
 #include "host/plugin.h"
 #include "host/run.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -73,41 +74,80 @@ static block_list list_blocks(network *net) {
     return list;
 }
 
-static char *sidecar_name(const char *filename) {
-    size_t size = strlen(filename) + sizeof ".vkd";
+static char *sidecar_name(const char *filename, const char *suffix) {
+    size_t size = strlen(filename) + strlen(suffix) + 1;
     char *path = malloc(size);
     if (!path) vkd_fail("%s: no memory for its name", filename);
-    snprintf(path, size, "%s.vkd", filename);
+    snprintf(path, size, "%s%s", filename, suffix);
     return path;
+}
+
+static void write_sidecar(network *net, const char *path) {
+    vkd_plugin *plugin = vkd_of(net);
+    block_list list = list_blocks(net);
+    vkd_checkpoint_key key = {*net->seen, plugin->cfg_hash, plugin->teacher_hash};
+    vkd_error err;
+    if (vkd_checkpoint_write(path, &key, list.blocks, list.count, &err)) vkd_fail("%s", err.text);
+    free(list.blocks);
+}
+
+/*
+ * Weights and sidecar are two files, which no rename replaces at once. The new sidecar is therefore complete
+ * beside the old one before the weights change, and takes the old one's name afterwards:
+ *
+ *     F old, F.vkd old  ->  + F.vkd.next new  ->  F new  ->  F.vkd new
+ *
+ * Whenever a kill comes, one of the two sidecars is of the moment of F.
+ */
+void vkd_sidecar_prepare(network *net, const char *filename) {
+    vkd_plugin *plugin = vkd_of(net);
+    if (!plugin || !plugin->tap_count) return;
+    char *next = sidecar_name(filename, ".vkd.next");
+    write_sidecar(net, next);
+    free(next);
+    plugin->prepared = true;
 }
 
 void vkd_sidecar_save(network *net, const char *filename) {
     vkd_plugin *plugin = vkd_of(net);
-    block_list list = list_blocks(net);
-    char *path = sidecar_name(filename);
-    vkd_checkpoint_key key = {*net->seen, plugin->cfg_hash, plugin->teacher_hash};
-    vkd_error err;
-    if (vkd_checkpoint_write(path, &key, list.blocks, list.count, &err)) vkd_fail("%s", err.text);
+    char *path = sidecar_name(filename, ".vkd"), *next = sidecar_name(filename, ".vkd.next");
+    if (!plugin->prepared)
+        write_sidecar(net, path);
+    else if (rename(next, path))
+        vkd_fail("%s: cannot be renamed to %s: %s", next, path, strerror(errno));
+    plugin->prepared = false;
     free(path);
+    free(next);
+}
+
+// False: there is no such file. *seen: of the file.
+static bool read_sidecar(network *net, const char *path, uint64_t *seen) {
+    if (access(path, F_OK)) return false;
+    vkd_plugin *plugin = vkd_of(net);
+    block_list list = list_blocks(net);
+    vkd_checkpoint_key key = {0, plugin->cfg_hash, plugin->teacher_hash};
+    vkd_error err;
+    if (vkd_checkpoint_read(path, &key, list.blocks, list.count, &err)) vkd_fail("%s", err.text);
     free(list.blocks);
+    *seen = key.seen;
+    return true;
 }
 
 bool vkd_sidecar_load(network *net, const char *filename) {
-    vkd_plugin *plugin = vkd_of(net);
-    char *path = sidecar_name(filename);
-    bool there = access(path, F_OK) == 0;
-    if (there) {
-        block_list list = list_blocks(net);
-        vkd_checkpoint_key key = {0, plugin->cfg_hash, plugin->teacher_hash};
-        vkd_error err;
-        if (vkd_checkpoint_read(path, &key, list.blocks, list.count, &err)) vkd_fail("%s", err.text);
-        if (key.seen != *net->seen)
-            vkd_fail(
-                "%s: of another moment: it has seen %llu images, the weights %zu; start afresh with -clear",
-                path, (unsigned long long)key.seen, *net->seen);
-        free(list.blocks);
-        fprintf(stderr, "Loading taps from %s...Done!\n", path);
+    char *path = sidecar_name(filename, ".vkd"), *next = sidecar_name(filename, ".vkd.next");
+    const char *used = path;
+    uint64_t seen = 0, next_seen;
+    bool there = read_sidecar(net, path, &seen);
+    if ((!there || seen != *net->seen) && !access(next, F_OK) && read_sidecar(net, next, &next_seen)) {
+        there = true;
+        seen = next_seen;
+        used = next;
     }
+    if (there && seen != *net->seen)
+        vkd_fail("%s: of another moment: it has seen %llu images, the weights %zu; start afresh with -clear",
+                 used, (unsigned long long)seen, *net->seen);
+    if (there) fprintf(stderr, "Loading taps from %s...Done!\n", used);
     free(path);
+    free(next);
     return there;
 }

@@ -1,0 +1,179 @@
+#!/usr/bin/env bash
+# A run that is killed at a checkpoint and resumed with -seed leaves the bytes of one that was not.
+# shellcheck source=tests/end_to_end/common.bash
+. "$(dirname "$0")/common.bash"
+pictures 13
+check resume_teacher teacher
+
+# student NAME BATCHES TAPS: NAME.cfg
+student() {
+    {
+        net "$2" "${teacher_keys[@]}"
+        student_layers "${4:-0}"
+        $3
+    } >"$1.cfg"
+}
+one_tap() {
+    tap 1 1
+}
+# Everything a sidecar holds: running whitening, a fixed weight, a wide P, another map, pooling, a tap that has ended.
+many_taps() {
+    printf '\n[vkd_whiten]\nmode=whiten\nstatistics=running\nmomentum=0.9\n'
+    tap 1 1 map=cayley
+    tap 0 1 weight=3 warmup=150 ramp=cosine
+    printf '\n[vkd_whiten]\nmode=standardize\nmomentum=0.95\n'
+    tap 1 0 pool=global student_norm=none
+    tap 0 0 until=120
+}
+plain_taps() {
+    :
+}
+
+# killed NAME CFG ARGUMENT...: starts a run and kills it right after its checkpoint at batch 100 (and its sidecar,
+# where there is one to come) is in place.
+killed() {
+    local name=$1 cfg=$2 base=${2%.cfg} last i=0
+    shift 2
+    data_file "$name"
+    last=$name/$base.backup
+    if grep -q vkd_projection "$cfg"; then last=$last.vkd; fi
+    "$DARKNET" detector train "$name.data" "$cfg" "$@" >"$name.log" 2>&1 </dev/null &
+    until [ -e "$last" ] || [ $((i += 1)) -gt 12000 ]; do sleep .005; done
+    kill -9 $!
+    wait $! 2>/dev/null
+    [ -e "$last" ] && [ ! -e "$name/${base}_final.weights" ] || {
+        echo "not killed between its first checkpoint and its end"
+        tail -n 5 "$name.log"
+        return 1
+    }
+}
+
+# resumed CFG_NAME: the whole story for one cfg, 1200 batches.
+resumed() {
+    train "$1_whole" "$1.cfg" -seed 3 || return
+    killed "$1_cut" "$1.cfg" -seed 3 || return
+    # The checkpoint goes elsewhere, as the run overwrites its own.
+    mkdir -p "$1_from"
+    cp "$1_cut/$1.backup"* "$1_from"
+    train "$1_cut" "$1.cfg" "$1_from/$1.backup" -seed 3 || return
+    cmp "$1_whole/$1_final.weights" "$1_cut/$1_final.weights" || return
+    if grep -q vkd_projection "$1.cfg"; then
+        cmp "$1_whole/$1_final.weights.vkd" "$1_cut/$1_final.weights.vkd" || return
+        grep -q "^Loading taps from $1_from/$1.backup.vkd...Done!" "$1_cut.log"
+    fi
+}
+
+student one 1200 one_tap
+student many 1200 many_taps
+student sizes 400 one_tap 1
+check resume_one_tap resumed one
+check resume_many_taps resumed many
+check resume_random_sizes resumed sizes
+
+# The log goes on behind the checkpoint: one row a batch, the columns but the time those of the whole run.
+without_time() {
+    cut -d, -f1,2,4- "$1"
+}
+logs_agree() {
+    without_time one_whole/one_log.csv >whole.csv
+    without_time one_cut/one_log.csv >cut.csv
+    [ "$(wc -l <whole.csv)" -eq 1201 ] && diff whole.csv cut.csv | head -n 5 | grep . && return 1
+    return 0
+}
+check resume_log_goes_on logs_agree
+
+# A longer schedule is the same run up to where they part.
+sed 's/max_batches=1200/max_batches=1300/' one.cfg >longer.cfg
+longer() {
+    train longer longer.cfg one_whole/one_final.weights -seed 3 || return
+    grep -q '^1300,' longer/longer_log.csv
+}
+check resume_longer_max_batches longer
+nothing_left() {
+    train finished one.cfg one_whole/one_final.weights -seed 3 || return
+    grep -qx "one_whole/one_final.weights has seen 1200 batches of 1200; nothing is left to train (-clear starts afresh)" \
+        finished.log
+}
+check resume_finished_run_says_so nothing_left
+
+# ---- what is refused ----
+data_file r
+# refused NAME LINE CFG WEIGHTS ARGUMENT...
+refused() {
+    local name=$1 line=$2 cfg=$3 weights=$4
+    shift 4
+    check "$name" refuse "$line" "$DARKNET" detector train r.data "$cfg" "$weights" -seed 3 "$@"
+}
+copy() {
+    mkdir -p r_from
+    cp one_from/one.backup "r_from/$1.backup"
+    cp one_from/one.backup.vkd "r_from/$1.backup.vkd"
+}
+copy cut
+size=$(wc -c <one_from/one.backup.vkd)
+head -c "$((size / 2))" one_from/one.backup.vkd >r_from/cut.backup.vkd
+refused resume_cut_sidecar "r_from/cut.backup.vkd: damaged: its checksum does not match its $((size / 2)) bytes" \
+    one.cfg r_from/cut.backup
+copy flipped
+printf '\377' | dd of=r_from/flipped.backup.vkd bs=1 seek=$((size / 2)) conv=notrunc 2>dd.log
+refused resume_flipped_byte "r_from/flipped.backup.vkd: damaged: its checksum does not match its $size bytes" \
+    one.cfg r_from/flipped.backup
+copy short
+printf 'VKDS' >r_from/short.backup.vkd
+refused resume_short_sidecar "r_from/short.backup.vkd: only 4 bytes, too few for a sidecar" one.cfg r_from/short.backup
+copy text
+printf '%0100d\n' 0 >r_from/text.backup.vkd
+refused resume_text_for_a_sidecar "r_from/text.backup.vkd: not a .vkd sidecar" one.cfg r_from/text.backup
+copy older
+cp one_whole/one_final.weights.vkd r_from/older.backup.vkd
+refused resume_sidecar_of_another_moment \
+    "r_from/older.backup.vkd: of another moment: it has seen 4800 images, the weights 400; start afresh with -clear" \
+    one.cfg r_from/older.backup
+sed 's/teacher_from=1/&\nratio=0.3/' one.cfg >other.cfg
+refused resume_other_cfg "one_from/one.backup.vkd: of another cfg; train with the cfg it was made with, or start afresh with -clear" \
+    other.cfg one_from/one.backup
+"$DARKNET" detector train teacher_run.data teacher.cfg -seed 98 >teacher2.log 2>&1
+cp teacher_run/teacher_final.weights other_teacher.weights
+refused resume_other_teacher \
+    "one_from/one.backup.vkd: of another teacher; train with the teacher it was made with, or start afresh with -clear" \
+    one.cfg one_from/one.backup -teacher_weights other_teacher.weights
+
+# Killed between the weights and their sidecar: the new sidecar waits under another name, the old one is still there.
+between() {
+    mkdir -p "$1_from"
+    cp one_whole/one_900.weights "$1_from/one.backup"
+    cp one_whole/one_900.weights.vkd "$1_from/one.backup.vkd.next"
+    [ -z "$2" ] || cp "$2" "$1_from/one.backup.vkd"
+    train "$1" one.cfg "$1_from/one.backup" -seed 3 || return
+    cmp one_whole/one_final.weights "$1/one_final.weights" && cmp one_whole/one_final.weights.vkd "$1/one_final.weights.vkd"
+}
+check resume_killed_between_weights_and_sidecar between between one_whole/one_800.weights.vkd
+check resume_killed_before_the_first_sidecar between first ''
+before_the_weights() {
+    mkdir -p early_from
+    cp one_whole/one_800.weights early_from/one.backup
+    cp one_whole/one_800.weights.vkd early_from/one.backup.vkd
+    cp one_whole/one_900.weights.vkd early_from/one.backup.vkd.next
+    train early one.cfg early_from/one.backup -seed 3 || return
+    cmp one_whole/one_final.weights early/one_final.weights && cmp one_whole/one_final.weights.vkd early/one_final.weights.vkd
+}
+check resume_killed_before_the_weights before_the_weights
+nothing_waits() {
+    [ -s one_whole/one_900.weights.vkd ] && ! find one_whole -name '*.next' | grep .
+}
+check resume_leaves_no_waiting_sidecar nothing_waits
+
+# -clear: a damaged sidecar is not even looked at, and the run counts from 0.
+clear() {
+    train cleared one.cfg r_from/flipped.backup -seed 3 -clear || return
+    ! grep -q 'Loading taps' cleared.log && sed -n 2p cleared/one_log.csv | grep -q '^1,4,'
+}
+check resume_clear_starts_afresh clear
+# Weights without a sidecar: pretrained ones are the ordinary case, a checkpoint that lost its own is told.
+cp one_from/one.backup r_from/alone.backup
+alone() {
+    train alone one.cfg r_from/alone.backup -seed 3 || return
+    grep -qx "r_from/alone.backup.vkd: not there; the projections start afresh" alone.log
+}
+check resume_without_a_sidecar_says_so alone
+exit $status
