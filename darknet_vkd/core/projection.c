@@ -78,28 +78,26 @@ static double frobenius_norm(const float *x, size_t n) {
 }
 
 // momentum <- 0.9 * (its tangent part at V) + xi, xi = G - V G'V: the Riemannian gradient in the canonical
-// metric (Edelman, Arias, Smith 1998, 2.4.2). `linear` keeps the Euclidean gradient.
+// metric (Edelman, Arias, Smith 1998, 2.4.2). `linear` keeps the Euclidean gradient. VKD_NOT_FINITE: it
+// overflowed.
 static vkd_status gather_momentum(vkd_projection *p, size_t size) {
-    if (p->map == VKD_OPTION_MAP_LINEAR) {
-        for (size_t i = 0; i < size; ++i)
-            p->momentum[i] = (float)momentum_decay * p->momentum[i] + p->gradient[i];
-        return VKD_OK;
+    vkd_status status = VKD_OK;
+    if (p->map != VKD_OPTION_MAP_LINEAR) {
+        status = vkd_stiefel_tangent_gradient(p->V, p->gradient, p->gradient, p->rows, p->cols, p->work);
+        if (!status) status = vkd_stiefel_project(p->V, p->momentum, p->rows, p->cols, p->work);
+        if (status) return status;
     }
-    vkd_status status =
-        vkd_stiefel_tangent_gradient(p->V, p->gradient, p->gradient, p->rows, p->cols, p->work);
-    if (status) return status;
-    status = vkd_stiefel_project(p->V, p->momentum, p->rows, p->cols, p->work);
-    if (status) return status;
     for (size_t i = 0; i < size; ++i)
         p->momentum[i] = (float)momentum_decay * p->momentum[i] + p->gradient[i];
-    return VKD_OK;
+    return vkd_all_finite(p->momentum, size) ? VKD_OK : VKD_NOT_FINITE;
 }
 
 static vkd_status retract(vkd_projection *p, double length, size_t size) {
     double norm = frobenius_norm(p->momentum, size);
-    // A first gradient of zero gives no direction.
+    // A gradient normal to the manifold gives no direction, nor does one so small that dividing overflows.
     if (!(norm > 0) || length == 0) return VKD_OK;
     float scale = (float)(-length / norm);
+    if (!vkd_is_finite(scale)) return VKD_OK;
     for (size_t i = 0; i < size; ++i)
         p->step[i] = scale * p->momentum[i];
     if (p->map == VKD_OPTION_MAP_LINEAR) {
@@ -119,17 +117,26 @@ static vkd_status retract(vkd_projection *p, double length, size_t size) {
     return status;
 }
 
+static bool all_zero(const float *x, size_t n) {
+    for (size_t i = 0; i < n; ++i)
+        if (x[i] != 0) return false;
+    return true;
+}
+
 vkd_status vkd_projection_update(vkd_projection *p, double rate) {
     size_t size = (size_t)p->rows * (size_t)p->cols;
     vkd_status status = VKD_OK;
     if (p->map != VKD_OPTION_MAP_FROZEN) {
         if (!vkd_all_finite(p->gradient, size)) {
             status = VKD_NOT_FINITE;
-        } else {
+        } else if (!all_zero(p->gradient, size)) { // momentum alone, at a fixed angle, would walk on for ever
             // |V|_F = sqrt(cols) on the manifold, so an angle for every column; relative for `linear`.
             double extent = p->map == VKD_OPTION_MAP_LINEAR ? frobenius_norm(p->V, size) : sqrt(p->cols);
             status = gather_momentum(p, size);
-            if (!status) status = retract(p, step_angle * rate * extent, size);
+            if (!status)
+                status = retract(p, step_angle * rate * extent, size);
+            else // start afresh: an infinity would stay in it for ever
+                memset(p->momentum, 0, size * sizeof *p->momentum);
         }
     }
     memset(p->gradient, 0, size * sizeof *p->gradient);

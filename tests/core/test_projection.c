@@ -1,0 +1,410 @@
+#include "../numerics/support.h"
+
+#include "core/projection.h"
+#include "numerics/matrix_exp.h"
+#include "numerics/stiefel.h"
+
+#include <float.h>
+
+typedef struct size_pair {
+    int n, k;
+} size_pair;
+
+// Tall, square, wide, and every way to have a single channel.
+static const size_pair sizes[] = {{9, 4}, {6, 6}, {4, 9}, {1, 1}, {5, 1}, {1, 5}};
+
+static const vkd_option_map moving[] = {VKD_OPTION_MAP_MATRIX_EXP, VKD_OPTION_MAP_CAYLEY,
+                                        VKD_OPTION_MAP_LINEAR};
+
+static vkd_projection make(vkd_option_map map, int n, int k, uint64_t seed, uint64_t index) {
+    vkd_projection p;
+    vkd_rng rng;
+    vkd_rng_seed(&rng, seed, 80, index);
+    assert_ok(vkd_projection_create(&p, map, n, k, &rng));
+    return p;
+}
+
+static size_t elements(const vkd_projection *p) {
+    return (size_t)p->rows * (size_t)p->cols;
+}
+
+// |V'V - I|_F by three loops.
+static double defect(const float *V, int rows, int cols) {
+    double sum = 0;
+    for (int a = 0; a < cols; ++a)
+        for (int b = 0; b < cols; ++b) {
+            double dot = 0;
+            for (int i = 0; i < rows; ++i)
+                dot += (double)V[i * cols + a] * V[i * cols + b];
+            sum += (dot - (a == b)) * (dot - (a == b));
+        }
+    return sqrt(sum);
+}
+
+static double distance(const float *a, const float *b, size_t n) {
+    double sum = 0;
+    for (size_t i = 0; i < n; ++i)
+        sum += ((double)a[i] - b[i]) * ((double)a[i] - b[i]);
+    return sqrt(sum);
+}
+
+static void start_is_orthonormal(void **state) {
+    (void)state;
+    for (size_t s = 0; s < COUNT(sizes); ++s)
+        for (int map = VKD_OPTION_MAP_MATRIX_EXP; map <= VKD_OPTION_MAP_FROZEN; ++map) {
+            vkd_projection p = make((vkd_option_map)map, sizes[s].n, sizes[s].k, 1, s);
+            assert_int_equal(p.rows, sizes[s].n > sizes[s].k ? sizes[s].n : sizes[s].k);
+            assert_int_equal(p.cols, sizes[s].n > sizes[s].k ? sizes[s].k : sizes[s].n);
+            assert_below(defect(p.V, p.rows, p.cols), 30 * EPS32 * sqrt(p.cols));
+            assert_int_equal(vkd_projection_is_isometry(&p),
+                             map != VKD_OPTION_MAP_LINEAR && sizes[s].n >= sizes[s].k);
+            vkd_projection_free(&p);
+        }
+}
+
+// Haar on St(n,k): E V_ij = 0, E V_ij^2 = 1/n, E V_ij^4 = 3 / (n (n + 2)), and for n = k both determinants
+// equally often. All means within 4.5 of their own standard deviations.
+static void start_is_haar(void **state) {
+    (void)state;
+    enum { runs = 20000, n = 3 };
+    for (int k = 2; k <= 3; ++k) {
+        double first[9] = {0}, second[9] = {0}, fourth[9] = {0}, determinant = 0;
+        for (int r = 0; r < runs; ++r) {
+            vkd_projection p = make(VKD_OPTION_MAP_MATRIX_EXP, n, k, 7, (uint64_t)r);
+            const float *v = p.V;
+            for (int i = 0; i < n * k; ++i) {
+                double square = (double)v[i] * v[i];
+                first[i] += v[i];
+                second[i] += square;
+                fourth[i] += square * square;
+            }
+            if (k == 3)
+                determinant += v[0] * (v[4] * v[8] - v[5] * v[7]) - v[1] * (v[3] * v[8] - v[5] * v[6]) +
+                               v[2] * (v[3] * v[7] - v[4] * v[6]);
+            vkd_projection_free(&p);
+        }
+        for (int i = 0; i < n * k; ++i) {
+            assert_below(fabs(first[i] / runs), 4.5 * sqrt(1.0 / n / runs));
+            assert_below(fabs(second[i] / runs - 1.0 / n), 4.5 * sqrt((0.2 - 1.0 / 9) / runs));
+            // E V^8 = 105 / (3 5 7 9) = 1/9
+            assert_below(fabs(fourth[i] / runs - 0.2), 4.5 * sqrt((1.0 / 9 - 0.04) / runs));
+        }
+        assert_below(fabs(determinant / runs), 4.5 * sqrt(1.0 / runs));
+    }
+    int positive = 0;
+    for (int r = 0; r < 1000; ++r) {
+        vkd_projection p = make(VKD_OPTION_MAP_FROZEN, 1, 1, 7, (uint64_t)r);
+        assert_true(p.V[0] == 1 || p.V[0] == -1);
+        positive += p.V[0] > 0;
+        vkd_projection_free(&p);
+    }
+    assert_in_range(positive, 429, 571);
+}
+
+static void start_is_a_function_of_seed_and_index(void **state) {
+    (void)state;
+    vkd_projection a = make(VKD_OPTION_MAP_MATRIX_EXP, 6, 3, 5, 2);
+    const uint64_t seeds[][2] = {{5, 2}, {5, 3}, {6, 2}, {2, 5}};
+    for (size_t i = 0; i < COUNT(seeds); ++i) {
+        vkd_projection b = make(VKD_OPTION_MAP_LINEAR, 6, 3, seeds[i][0], seeds[i][1]);
+        if (i == 0)
+            assert_memory_equal(a.V, b.V, 18 * sizeof(float)); // the map does not matter
+        else
+            assert_true(distance(a.V, b.V, 18) > 0.1);
+        vkd_projection_free(&b);
+    }
+    vkd_projection_free(&a);
+}
+
+static void refuses_no_channels(void **state) {
+    (void)state;
+    const size_pair bad[] = {{0, 1}, {1, 0}, {-1, 2}, {2, -1}};
+    for (size_t i = 0; i < COUNT(bad); ++i) {
+        vkd_projection p;
+        vkd_rng rng;
+        vkd_rng_seed(&rng, 1, 1, 1);
+        assert_int_equal(vkd_projection_create(&p, VKD_OPTION_MAP_LINEAR, bad[i].n, bad[i].k, &rng),
+                         VKD_INVALID_ARGUMENT);
+        vkd_projection_free(&p);
+        vkd_projection_free(&p); // harmless again
+    }
+}
+
+// y = P x by three loops from the matrix as vkd_projection_matrix gives it, and <Px, y> = <x, P'y>.
+static void apply_and_its_adjoint(void **state) {
+    (void)state;
+    enum { samples = 7 };
+    for (size_t s = 0; s < COUNT(sizes); ++s) {
+        int n = sizes[s].n, k = sizes[s].k;
+        vkd_projection p = make(VKD_OPTION_MAP_LINEAR, n, k, 2, s);
+        size_t in = (size_t)k * samples, out = (size_t)n * samples;
+        float *x = normal_floats(in, 1), *y = normal_floats(out, 2), *Px = floats(out), *Py = floats(in);
+        float *P = floats((size_t)n * k);
+        vkd_projection_matrix(&p, P);
+        vkd_projection_apply(&p, x, samples, Px);
+        vkd_projection_apply_adjoint(&p, y, samples, -3, Py);
+        double *wide_P = widened(P, (size_t)n * k), *wide_x = widened(x, in), *expected = doubles(out);
+        plain_product(wide_P, wide_x, n, k, samples, expected);
+        assert_below(relative_mixed(Px, expected, out) / EPS32, 30);
+        double forward = dot_floats(Px, y, out), backward = dot_floats(x, Py, in) / -3;
+        assert_below(fabs(forward - backward) / (norm_floats(Px, out) * norm_floats(y, out) * EPS32), 30);
+        float *all[] = {x, y, Px, Py, P};
+        for (size_t i = 0; i < COUNT(all); ++i)
+            free(all[i]);
+        free(wide_P);
+        free(wide_x);
+        free(expected);
+        vkd_projection_free(&p);
+    }
+}
+
+// sum |P x - t|^2 in float64, V as stored.
+static double plain_loss(const vkd_projection *p, const double *V, const float *x, const float *t,
+                         int samples) {
+    double loss = 0;
+    for (int j = 0; j < samples; ++j)
+        for (int i = 0; i < p->n; ++i) {
+            double y = -(double)t[i * samples + j];
+            for (int c = 0; c < p->k; ++c)
+                y += (p->n < p->k ? V[c * p->n + i] : V[i * p->k + c]) * x[c * samples + j];
+            loss += y * y;
+        }
+    return loss;
+}
+
+// The projection's gradient of that loss, accumulated once; e is scratch (n,samples).
+static void add_gradient(vkd_projection *p, const float *x, const float *t, int samples, float *e) {
+    vkd_projection_apply(p, x, samples, e);
+    for (int i = 0; i < p->n * samples; ++i)
+        e[i] -= t[i];
+    vkd_projection_accumulate(p, e, x, samples, 2);
+}
+
+static void accumulated_gradient(void **state) {
+    (void)state;
+    enum { samples = 5 };
+    for (size_t s = 0; s < COUNT(sizes); ++s) {
+        int n = sizes[s].n, k = sizes[s].k;
+        vkd_projection p = make(VKD_OPTION_MAP_LINEAR, n, k, 3, s);
+        size_t size = elements(&p);
+        float *x = normal_floats((size_t)k * samples, 1), *t = normal_floats((size_t)n * samples, 2);
+        float *e = floats((size_t)n * samples);
+        add_gradient(&p, x, t, samples, e);
+        add_gradient(&p, x, t, samples, e); // +=
+        double *V = widened(p.V, size), *expected = doubles(size);
+        for (size_t i = 0; i < size; ++i) {
+            const double h = 1e-4, at = V[i]; // the loss is quadratic: no truncation error
+            V[i] = at + h;
+            double above = plain_loss(&p, V, x, t, samples);
+            V[i] = at - h;
+            expected[i] = 2 * (above - plain_loss(&p, V, x, t, samples)) / (2 * h);
+            V[i] = at;
+        }
+        assert_below(relative_mixed(p.gradient, expected, size) / EPS32, 30);
+        free(V);
+        free(expected);
+        free(x);
+        free(t);
+        free(e);
+        vkd_projection_free(&p);
+    }
+}
+
+// |P X - T|^2 with T = P* X: the step shrinks with the rate, and P arrives at P*.
+static void descends_to_a_planted_map(void **state) {
+    (void)state;
+    enum { samples = 40, updates = 800 };
+    const size_pair cases[] = {{12, 4}, {6, 6}, {4, 12}, {9, 1}};
+    for (size_t m = 0; m < COUNT(moving); ++m)
+        for (size_t s = 0; s < COUNT(cases); ++s) {
+            int n = cases[s].n, k = cases[s].k;
+            vkd_projection p = make(moving[m], n, k, 4, s), planted = make(moving[m], n, k, 5, s);
+            size_t size = elements(&p);
+            if (n == k) { // O(n) falls into two parts: stay in the start's
+                float *turn = normal_floats(size, 3);
+                for (size_t i = 0; i < size; ++i)
+                    turn[i] *= 0.15f;
+                memcpy(planted.V, p.V, size * sizeof(float));
+                vkd_stiefel_project(p.V, turn, p.rows, p.cols, p.work);
+                assert_ok(vkd_stiefel_exp(planted.V, turn, p.rows, p.cols, p.work));
+                free(turn);
+            }
+            float *x = normal_floats((size_t)k * samples, 1), *t = floats((size_t)n * samples);
+            float *e = floats((size_t)n * samples);
+            vkd_projection_apply(&planted, x, samples, t);
+            double start = distance(p.V, planted.V, size);
+            assert_true(start > 0.5);
+            for (int i = 0; i < updates; ++i) {
+                add_gradient(&p, x, t, samples, e);
+                assert_ok(vkd_projection_update(&p, 1 - (double)i / updates));
+            }
+            // In the wide case V has columns that X pins down as well: X has rank k.
+            assert_below(distance(p.V, planted.V, size) / sqrt(p.cols), 2e-3);
+            if (moving[m] != VKD_OPTION_MAP_LINEAR)
+                assert_below(defect(p.V, p.rows, p.cols), 30 * EPS32 * sqrt(p.cols));
+            free(x);
+            free(t);
+            free(e);
+            vkd_projection_free(&p);
+            vkd_projection_free(&planted);
+        }
+}
+
+static void stays_orthonormal(void **state) {
+    (void)state;
+    const size_pair cases[] = {{32, 8}, {8, 8}, {8, 32}, {7, 1}, {1, 1}};
+    for (size_t m = 0; m < 2; ++m)
+        for (size_t s = 0; s < COUNT(cases); ++s) {
+            vkd_projection p = make(moving[m], cases[s].n, cases[s].k, 6, s);
+            size_t size = elements(&p);
+            double worst = 0;
+            for (int i = 0; i < 2000; ++i) {
+                float *g = normal_floats(size, (uint64_t)i);
+                memcpy(p.gradient, g, size * sizeof *g);
+                free(g);
+                assert_ok(vkd_projection_update(&p, i % 3 == 0 ? 10 : 1));
+                double d = defect(p.V, p.rows, p.cols);
+                if (i > 0 && size > 1) assert_below(fabs(d - p.defect), 1e-12);
+                if (!(d <= worst)) worst = d;
+            }
+            assert_below(worst, 30 * EPS32 * sqrt(p.cols));
+            vkd_projection_free(&p);
+        }
+}
+
+// The first step: against the Riemannian gradient, as long as its angle says, whatever the gradient's scale.
+static void step_is_an_angle(void **state) {
+    (void)state;
+    const size_pair cases[] = {{32, 8}, {8, 8}, {8, 32}, {7, 1}};
+    const double rates[] = {1, 0.25, 3};
+    const float scales[] = {1, 1e-12f, 1e12f};
+    for (size_t m = 0; m < COUNT(moving); ++m)
+        for (size_t s = 0; s < COUNT(cases); ++s)
+            for (size_t r = 0; r < COUNT(rates); ++r) {
+                vkd_projection p = make(moving[m], cases[s].n, cases[s].k, 8, s);
+                size_t size = elements(&p);
+                float *before = copy_floats(p.V, size), *xi = normal_floats(size, 9);
+                for (size_t i = 0; i < size; ++i)
+                    p.gradient[i] = xi[i] * scales[r];
+                bool linear = moving[m] == VKD_OPTION_MAP_LINEAR;
+                if (!linear) assert_ok(vkd_stiefel_tangent_gradient(p.V, xi, xi, p.rows, p.cols, p.work));
+                assert_ok(vkd_projection_update(&p, rates[r]));
+                double length = 0.02 * rates[r] * sqrt(p.cols), moved = distance(p.V, before, size);
+                // A chord is shorter than its arc: by a 1/24 of the angle's square for one turn, and no more
+                // than 1/6 of the largest turn's here.
+                assert_below(fabs(moved / length - 1), linear ? 1e-5 : rates[r] * rates[r] * 1e-3);
+                for (size_t i = 0; i < size; ++i)
+                    before[i] = p.V[i] - before[i];
+                double cosine = dot_floats(before, xi, size) / (norm_floats(xi, size) * moved);
+                assert_below(cosine, -1 + (linear ? 1e-6 : rates[r] * rates[r] * 2e-3));
+                for (size_t i = 0; i < size; ++i)
+                    assert_true(p.gradient[i] == 0);
+                free(before);
+                free(xi);
+                vkd_projection_free(&p);
+            }
+}
+
+// momentum = 0.9 (its tangent part at V) + the Riemannian gradient.
+static void momentum_decays(void **state) {
+    (void)state;
+    for (size_t m = 0; m < COUNT(moving); ++m) {
+        vkd_projection p = make(moving[m], 9, 4, 10, 0);
+        bool linear = moving[m] == VKD_OPTION_MAP_LINEAR;
+        float *expected = floats(36);
+        for (int step = 0; step < 5; ++step) {
+            float *g = normal_floats(36, 20 + (uint64_t)step);
+            memcpy(p.gradient, g, 36 * sizeof *g);
+            if (!linear) {
+                assert_ok(vkd_stiefel_tangent_gradient(p.V, g, g, 9, 4, p.work));
+                assert_ok(vkd_stiefel_project(p.V, expected, 9, 4, p.work));
+            }
+            for (int i = 0; i < 36; ++i)
+                expected[i] = 0.9f * expected[i] + g[i];
+            assert_ok(vkd_projection_update(&p, 1));
+            assert_below(relative_floats(p.momentum, expected, 36) / EPS32, 30);
+            free(g);
+        }
+        free(expected);
+        vkd_projection_free(&p);
+    }
+}
+
+enum { RATE_ZERO, GRADIENT_ZERO, GRADIENT_NAN, GRADIENT_INFINITE, GRADIENT_OVERFLOWS, FROZEN, WAYS_TO_STAY };
+
+// P as it was, bit for bit, the gradient zero, and the next good gradient moves it again.
+static void check_stays(vkd_option_map map, size_pair size, int way) {
+    if (way == FROZEN) map = VKD_OPTION_MAP_FROZEN;
+    vkd_projection p = make(map, size.n, size.k, 11, 0);
+    size_t count = elements(&p);
+    float *g = normal_floats(count, 30);
+    memcpy(p.gradient, g, count * sizeof *g);
+    assert_ok(vkd_projection_update(&p, 1)); // leaves a momentum
+    float *V = copy_floats(p.V, count);
+    if (way != GRADIENT_ZERO) memcpy(p.gradient, g, count * sizeof *g);
+    if (way == GRADIENT_NAN) p.gradient[count - 1] = NAN;
+    if (way == GRADIENT_INFINITE) p.gradient[0] = -INFINITY;
+    if (way == GRADIENT_OVERFLOWS)
+        for (size_t i = 0; i < count; ++i) {
+            p.gradient[i] = i % 2 ? FLT_MAX : -FLT_MAX;
+            p.momentum[i] = p.gradient[i];
+        }
+    vkd_status status = vkd_projection_update(&p, way == RATE_ZERO ? 0 : 1);
+    bool refused = way == GRADIENT_NAN || way == GRADIENT_INFINITE || way == GRADIENT_OVERFLOWS;
+    assert_int_equal(status, refused ? VKD_NOT_FINITE : VKD_OK);
+    assert_memory_equal(p.V, V, count * sizeof *V);
+    for (size_t i = 0; i < count; ++i)
+        assert_true(p.gradient[i] == 0 && isfinite(p.momentum[i]));
+    memcpy(p.gradient, g, count * sizeof *g);
+    assert_ok(vkd_projection_update(&p, 1));
+    if (way == FROZEN)
+        assert_memory_equal(p.V, V, count * sizeof *V);
+    else
+        assert_true(distance(p.V, V, count) > 0.01);
+    free(g);
+    free(V);
+    vkd_projection_free(&p);
+}
+
+// Past bugs among them: a gradient of zero let the momentum alone turn P by the full angle, for ever, and a
+// gradient near FLT_MAX left an infinity in the momentum (and a NaN in P where map=linear).
+static void stays_where_it_is(void **state) {
+    (void)state;
+    const size_pair cases[] = {{9, 4}, {6, 6}, {4, 9}};
+    for (size_t m = 0; m < COUNT(moving); ++m)
+        for (size_t s = 0; s < COUNT(cases); ++s)
+            for (int way = 0; way < WAYS_TO_STAY; ++way)
+                check_stays(moving[m], cases[s], way);
+}
+
+// Dividing by a norm of subnormals overflows: no direction.
+static void tiny_gradient(void **state) {
+    (void)state;
+    for (size_t m = 0; m < COUNT(moving); ++m) {
+        vkd_projection p = make(moving[m], 5, 2, 12, 0);
+        for (int i = 0; i < 10; ++i)
+            p.gradient[i] = i == 3 ? 1e-44f : 0;
+        assert_ok(vkd_projection_update(&p, 1));
+        for (int i = 0; i < 10; ++i)
+            assert_true(isfinite(p.V[i]));
+        vkd_projection_free(&p);
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(start_is_orthonormal),
+        cmocka_unit_test(start_is_haar),
+        cmocka_unit_test(start_is_a_function_of_seed_and_index),
+        cmocka_unit_test(refuses_no_channels),
+        cmocka_unit_test(apply_and_its_adjoint),
+        cmocka_unit_test(accumulated_gradient),
+        cmocka_unit_test(descends_to_a_planted_map),
+        cmocka_unit_test(stays_orthonormal),
+        cmocka_unit_test(step_is_an_angle),
+        cmocka_unit_test(momentum_decays),
+        cmocka_unit_test(stays_where_it_is),
+        cmocka_unit_test(tiny_gradient),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
