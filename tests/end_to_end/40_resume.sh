@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # A run that is killed at a checkpoint and resumed with -seed leaves the bytes of one that was not.
-# shellcheck source=tests/end_to_end/common.bash
+# shellcheck disable=SC1091,SC2119,SC2154,SC2317 # common.bash, and functions that check() calls
 . "$(dirname "$0")/common.bash"
 pictures 13
 check resume_teacher teacher
@@ -41,11 +41,8 @@ killed() {
     until [ -e "$last" ] || [ $((i += 1)) -gt 12000 ]; do sleep .005; done
     kill -9 $!
     wait $! 2>/dev/null
-    [ -e "$last" ] && [ ! -e "$name/${base}_final.weights" ] || {
-        echo "not killed between its first checkpoint and its end"
-        tail -n 5 "$name.log"
-        return 1
-    }
+    tail -n 5 "$name.log"
+    [ -e "$last" ] && [ ! -e "$name/${base}_final.weights" ]
 }
 
 # resumed CFG_NAME: the whole story for one cfg, 1200 batches.
@@ -176,4 +173,4 @@ alone() {
     grep -qx "r_from/alone.backup.vkd: not there; the projections start afresh" alone.log
 }
 check resume_without_a_sidecar_says_so alone
-exit $status
+exit "$status"

@@ -1,6 +1,6 @@
 # Sourced by the scripts that train: a tiny set of pictures, a tiny student and a teacher, and how results are told.
 # Environment: DARKNET (the program under test). Everything happens in $work, which is removed at exit.
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034
 set -u
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 : "${DARKNET:=$root/darknet}"
@@ -131,14 +131,8 @@ same() {
 }
 
 differ() {
-    [ -s "$1" ] && [ -s "$2" ] || {
-        echo "$1 or $2 is not there"
-        return 1
-    }
-    ! cmp -s "$1" "$2" || {
-        echo "$1 and $2 are the same"
-        return 1
-    }
+    echo "$1 and $2 should be there and differ"
+    [ -s "$1" ] && [ -s "$2" ] && ! cmp -s "$1" "$2"
 }
 
 # refuse LINE COMMAND...: exit status 1, LINE the last of stderr, and nothing new in any folder of checkpoints.
