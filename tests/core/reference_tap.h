@@ -1,0 +1,96 @@
+// The loss of a tap in float64, by plain loops, as core/tap.h documents it.
+#ifndef VKD_TESTS_CORE_REFERENCE_TAP_H
+#define VKD_TESTS_CORE_REFERENCE_TAP_H
+
+#include "reference_target.h"
+
+#include "core/tap.h"
+
+// Input i of a row of `size` weighs so much in output j of out_size: areas where they divide, else bilinear
+// between pixel centres, held at the edges.
+static inline double reference_resampling(int i, int size, int j, int out_size, bool areas) {
+    if (areas) return i / (size / out_size) == j ? (double)out_size / size : 0;
+    double at = fmin(fmax((j + 0.5) * size / out_size - 0.5, 0), size - 1);
+    return fmax(0, 1 - fabs(at - i));
+}
+
+// y (planes,locations) = x (planes,h,w) on the tap's grid, or its plane's mean.
+static inline void reference_regrid(const float *x, int planes, int h, int w, double *y, int out_h,
+                                    int out_w) {
+    bool areas = h % out_h == 0 && w % out_w == 0;
+    for (int p = 0; p < planes; ++p)
+        for (int j = 0; j < out_h * out_w; ++j) {
+            double sum = 0;
+            for (int i = 0; i < h * w; ++i)
+                sum += reference_resampling(i / w, h, j / out_w, out_h, areas) *
+                       reference_resampling(i % w, w, j % out_w, out_w, areas) * x[p * h * w + i];
+            y[p * out_h * out_w + j] = sum;
+        }
+}
+
+// T (B,n,locations) with the batch's own statistics. A global pool is the area average onto one location.
+static inline double *reference_teacher(const vkd_tap_options *o, const vkd_tap_shape *s, const float *t) {
+    bool global = o->pool == VKD_OPTION_POOL_GLOBAL;
+    int h = global ? 1 : s->h, w = global ? 1 : s->w;
+    size_t size = (size_t)s->batch * s->n * h * w;
+    double *grid = doubles(size), *T = doubles(size);
+    double *mean = doubles((size_t)s->n), *cov = doubles((size_t)s->n * s->n);
+    reference_regrid(t, s->batch * s->n, s->th, s->tw, grid, h, w);
+    reference_moments(grid, s->batch, s->n, h * w, mean, cov);
+    reference_normalize(grid, s->batch, s->n, h * w, &o->whiten, mean, cov, T);
+    free(grid);
+    free(mean);
+    free(cov);
+    return T;
+}
+
+// Sum over images of 1/(n locations) sum |P X - T|^2.
+static inline double reference_tap_loss(const vkd_tap_options *o, const vkd_tap_shape *s,
+                                        const double *x, // (B,k,h,w)
+                                        const double *T, // (B,n,locations)
+                                        const double *P) // (n,k)
+{
+    int grid = s->h * s->w, locations = o->pool == VKD_OPTION_POOL_GLOBAL ? 1 : grid;
+    int pool = grid / locations;
+    double *X = doubles((size_t)s->batch * s->k * locations), loss = 0;
+    for (int i = 0; i < s->batch * s->k * grid; ++i)
+        X[i / pool] += x[i] / pool;
+    for (int c = 0; c < s->k && o->student_norm == VKD_OPTION_STUDENT_STANDARDIZE; ++c) {
+        double count = (double)s->batch * locations, mean = 0, variance = 0;
+        for (int pass = 0; pass < 3; ++pass)
+            for (int b = 0; b < s->batch; ++b)
+                for (int l = 0; l < locations; ++l) {
+                    double *at = X + (b * s->k + c) * locations + l;
+                    if (pass == 0) mean += *at / count;
+                    if (pass == 1) variance += (*at - mean) * (*at - mean) / count;
+                    if (pass == 2) *at = (*at - mean) / sqrt(variance + 1e-5f);
+                }
+    }
+    for (int b = 0; b < s->batch; ++b)
+        for (int l = 0; l < locations; ++l)
+            for (int i = 0; i < s->n; ++i) {
+                double e = -T[(b * s->n + i) * locations + l];
+                for (int c = 0; c < s->k; ++c)
+                    e += P[i * s->k + c] * X[(b * s->k + c) * locations + l];
+                loss += e * e / ((double)s->n * locations);
+            }
+    free(X);
+    return loss;
+}
+
+// The loss's central differences in x, or in P where `in_P`: d (as long as x or P) =.
+static inline void reference_tap_gradient(const vkd_tap_options *o, const vkd_tap_shape *s, double *x,
+                                          const double *T, double *P, bool in_P, double *d) {
+    double *v = in_P ? P : x;
+    int size = in_P ? s->n * s->k : s->batch * s->k * s->h * s->w;
+    for (int i = 0; i < size; ++i) {
+        const double h = 1e-5, at = v[i];
+        v[i] = at + h;
+        double above = reference_tap_loss(o, s, x, T, P);
+        v[i] = at - h;
+        d[i] = (above - reference_tap_loss(o, s, x, T, P)) / (2 * h);
+        v[i] = at;
+    }
+}
+
+#endif

@@ -1,0 +1,509 @@
+#include "reference_tap.h"
+
+#include "numerics/stiefel.h"
+
+static const vkd_tap_shape grids[] = {{3, 1, 4, 3, 1, 4, 3}, {3, 1, 2, 2, 1, 4, 6}, {3, 1, 3, 4, 1, 5, 3}};
+
+static vkd_tap_options options_of(int map) {
+    return (vkd_tap_options){
+        .map = map,
+        .ratio = 0.1f,
+        .learning_rate = 1,
+        .whiten = {.mode = VKD_OPTION_MODE_STANDARDIZE, .momentum = 0.9f, .shrinkage = 0.0625f, .eps = 1e-5f},
+    };
+}
+
+static size_t student_size(const vkd_tap_shape *s) {
+    return (size_t)s->batch * s->k * s->h * s->w;
+}
+
+static size_t teacher_size(const vkd_tap_shape *s) {
+    return (size_t)s->batch * s->n * s->th * s->tw;
+}
+
+static vkd_tap *make(const vkd_tap_options *o, vkd_tap_shape s) {
+    vkd_tap *tap;
+    assert_ok(vkd_tap_create(&tap, o, s, 11, 2));
+    return tap;
+}
+
+// x with channels of unlike means and scales.
+static float *student(const vkd_tap_shape *s) {
+    size_t size = student_size(s);
+    float *x = normal_floats(size, 40);
+    for (size_t i = 0; i < size; ++i) {
+        int c = (int)(i / (size_t)(s->h * s->w)) % s->k;
+        x[i] = x[i] * (float)(1 + c) / 2 + 0.5f - (float)c;
+    }
+    return x;
+}
+
+static bool all_are_zero(const float *x, size_t n) {
+    for (size_t i = 0; i < n; ++i)
+        if (x[i] != 0) return false;
+    return true;
+}
+
+// G (n,k) as the projection has it, whichever way it is stored.
+static double *gradient_in_P(const vkd_projection *p) {
+    double *G = doubles((size_t)p->n * p->k);
+    for (int i = 0; i < p->n; ++i)
+        for (int c = 0; c < p->k; ++c)
+            G[i * p->k + c] = p->gradient[p->n < p->k ? c * p->n + i : i * p->k + c];
+    return G;
+}
+
+// G <- G - P G'P: what of a gradient counts on the manifold.
+static void take_tangent(double *G, const double *P, int n, int k) {
+    double *held = doubles((size_t)n * k);
+    memcpy(held, G, (size_t)n * k * sizeof *G);
+    for (int i = 0; i < n; ++i)
+        for (int j = 0; j < k; ++j)
+            for (int a = 0; a < k; ++a)
+                for (int r = 0; r < n; ++r)
+                    G[i * k + j] -= P[i * k + a] * held[r * k + a] * P[r * k + j];
+    free(held);
+}
+
+// What the gradient is a difference of: standardising takes dX's mean and its part along X away, which may
+// leave nothing. |dX| = |2c P'(P X - T)| <= 2 sqrt(c loss).
+static double size_before_cancelling(const vkd_tap *tap, double loss) {
+    const vkd_tap_shape *s = &tap->shape;
+    double largest = 1;
+    for (int i = 0; i < s->k && tap->options.student_norm == VKD_OPTION_STUDENT_STANDARDIZE; ++i)
+        largest = i && largest > tap->inv_std[i] ? largest : tap->inv_std[i];
+    double c = 1.0 / ((double)s->n * tap->locations), pool = (double)s->h * s->w / tap->locations;
+    return largest * 2 * sqrt(c * loss / pool);
+}
+
+// Loss, dx and the projection's gradient against central differences of the float64 loss.
+static void check_gradients(const vkd_tap_options *o, const vkd_tap_shape *s, bool cancels) {
+    vkd_tap *tap = make(o, *s);
+    size_t in = student_size(s), nk = (size_t)s->n * s->k;
+    float *x = student(s), *t = normal_floats(teacher_size(s), 41), *P = floats(nk);
+    vkd_projection_matrix(&tap->projection, P);
+    double *wide_x = widened(x, in), *wide_P = widened(P, nk), *expected = doubles(in + nk);
+    double *T = reference_teacher(o, s, t), loss = reference_tap_loss(o, s, wide_x, T, wide_P);
+    assert_ok(vkd_tap_forward(tap, x, t));
+    assert_below(fabs(tap->loss * s->batch - loss) / ((loss + 1e-3) * EPS32), 50);
+
+    reference_tap_gradient(o, s, wide_x, T, wide_P, false, expected);
+    double size = cancels ? size_before_cancelling(tap, loss) : norm_doubles(expected, in);
+    double *dx = widened(tap->dx, in);
+    for (size_t i = 0; i < in; ++i)
+        assert_below(fabs(dx[i] - expected[i]), 30 * size * EPS32);
+
+    double *G = gradient_in_P(&tap->projection);
+    reference_tap_gradient(o, s, wide_x, T, wide_P, true, expected);
+    double scale = norm_doubles(expected, nk);
+    if (vkd_projection_is_isometry(&tap->projection)) { // it leaves out a part that is normal to the manifold
+        take_tangent(G, wide_P, s->n, s->k);
+        take_tangent(expected, wide_P, s->n, s->k);
+    }
+    for (size_t i = 0; i < nk; ++i)
+        assert_below(fabs(G[i] - expected[i]) / ((scale + 1e-3) * EPS32), 50);
+
+    void *all[] = {x, t, P, wide_x, wide_P, expected, T, dx, G};
+    for (size_t i = 0; i < COUNT(all); ++i)
+        free(all[i]);
+    vkd_tap_free(tap);
+}
+
+// Every whitening of the teacher (a degenerate covariance has no Cholesky factor to compare with), every
+// normalisation of the student, both pools.
+static void check_options(int map, const vkd_tap_shape *s, bool degenerate) {
+    for (int norm = 0; norm < 2; ++norm)
+        for (int pool = VKD_OPTION_POOL_DENSE; pool <= VKD_OPTION_POOL_GLOBAL; ++pool)
+            for (int way = 0; way < (degenerate ? 5 : 6); ++way) {
+                vkd_tap_options o = options_of(map);
+                o.student_norm = norm ? VKD_OPTION_STUDENT_STANDARDIZE : VKD_OPTION_STUDENT_NONE;
+                o.pool = pool;
+                o.whiten.mode = way < 4 ? way : VKD_OPTION_MODE_WHITEN;
+                if (way == 4) o.whiten.rank = (s->n + 1) / 2;
+                if (way == 5) o.whiten.whitening = VKD_OPTION_WHITENING_CHOLESKY;
+                check_gradients(&o, s, degenerate);
+            }
+}
+
+static void gradients(void **state) {
+    (void)state;
+    const int channels[][2] = {{7, 3}, {4, 4}, {3, 6}}; // n, k
+    const int maps[] = {VKD_OPTION_MAP_MATRIX_EXP, VKD_OPTION_MAP_LINEAR, VKD_OPTION_MAP_FROZEN};
+    for (size_t m = 0; m < COUNT(maps); ++m)
+        for (size_t c = 0; c < COUNT(channels); ++c)
+            for (size_t g = 0; g < COUNT(grids); ++g) {
+                vkd_tap_shape s = grids[g];
+                s.n = channels[c][0];
+                s.k = channels[c][1];
+                check_options(maps[m], &s, false);
+            }
+}
+
+// One location, one image, one channel, and all of them: a covariance of zero.
+static void degenerate_shapes(void **state) {
+    (void)state;
+    const vkd_tap_shape shapes[] = {{1, 1, 1, 1, 1, 1, 1}, {1, 3, 1, 1, 5, 1, 1}, {1, 5, 1, 1, 3, 7, 2},
+                                    {4, 1, 3, 2, 1, 3, 2}, {1, 2, 3, 2, 3, 1, 1}, {2, 1, 1, 1, 4, 2, 2},
+                                    {2, 4, 2, 3, 1, 4, 6}};
+    for (size_t i = 0; i < COUNT(shapes); ++i) {
+        check_options(VKD_OPTION_MAP_MATRIX_EXP, &shapes[i], true);
+        check_options(VKD_OPTION_MAP_LINEAR, &shapes[i], true);
+    }
+}
+
+// From one orthonormal P: two products as good as three.
+static void both_branches_agree(void **state) {
+    (void)state;
+    vkd_tap_shape s = {3, 4, 4, 5, 9, 4, 5};
+    for (int norm = 0; norm < 2; ++norm) {
+        vkd_tap_options isometry = options_of(VKD_OPTION_MAP_CAYLEY);
+        isometry.student_norm = norm ? VKD_OPTION_STUDENT_STANDARDIZE : VKD_OPTION_STUDENT_NONE;
+        vkd_tap_options general = isometry;
+        general.map = VKD_OPTION_MAP_LINEAR;
+        vkd_tap *a = make(&isometry, s), *b = make(&general, s);
+        assert_memory_equal(a->projection.V, b->projection.V, 36 * sizeof(float));
+        assert_null(a->residual);
+        assert_non_null(b->residual);
+        float *x = student(&s), *t = normal_floats(teacher_size(&s), 42);
+        assert_ok(vkd_tap_forward(a, x, t));
+        assert_ok(vkd_tap_forward(b, x, t));
+        assert_below(fabs(a->loss - b->loss) / (b->loss * EPS32), 30);
+        assert_below(relative_floats(a->dx, b->dx, student_size(&s)) / EPS32, 30);
+        for (int i = 0; i < 2; ++i) {
+            vkd_projection *p = i ? &a->projection : &b->projection;
+            assert_ok(vkd_stiefel_tangent_gradient(p->V, p->gradient, p->gradient, 9, 4, a->projection.work));
+        }
+        assert_below(relative_floats(a->projection.gradient, b->projection.gradient, 36) / EPS32, 30);
+        free(x);
+        free(t);
+        vkd_tap_free(a);
+        vkd_tap_free(b);
+    }
+}
+
+// dx =, the projection's gradient +=.
+static void gradients_accumulate(void **state) {
+    (void)state;
+    vkd_tap_shape s = {2, 3, 2, 2, 5, 2, 2};
+    vkd_tap_options o = options_of(VKD_OPTION_MAP_MATRIX_EXP);
+    vkd_tap *tap = make(&o, s);
+    float *x = student(&s), *t = normal_floats(teacher_size(&s), 43);
+    assert_ok(vkd_tap_forward(tap, x, t));
+    float *dx = copy_floats(tap->dx, student_size(&s)), *G = copy_floats(tap->projection.gradient, 15);
+    assert_ok(vkd_tap_forward(tap, x, t));
+    assert_memory_equal(dx, tap->dx, student_size(&s) * sizeof *dx);
+    for (int i = 0; i < 15; ++i)
+        G[i] *= 2;
+    assert_below(relative_floats(tap->projection.gradient, G, 15) / EPS32, 4);
+    free(x);
+    free(t);
+    free(dx);
+    free(G);
+    vkd_tap_free(tap);
+}
+
+static void start_is_a_function_of_seed_and_index(void **state) {
+    (void)state;
+    vkd_tap_options o = options_of(VKD_OPTION_MAP_MATRIX_EXP);
+    const uint64_t seeds[][2] = {{5, 0}, {5, 0}, {5, 1}, {6, 0}};
+    vkd_tap *taps[4];
+    for (int i = 0; i < 4; ++i)
+        assert_ok(
+            vkd_tap_create(&taps[i], &o, (vkd_tap_shape){1, 3, 2, 2, 5, 2, 2}, seeds[i][0], seeds[i][1]));
+    assert_memory_equal(taps[0]->projection.V, taps[1]->projection.V, 15 * sizeof(float));
+    for (int i = 2; i < 4; ++i)
+        assert_true(relative_floats(taps[0]->projection.V, taps[i]->projection.V, 15) > 0.1);
+    for (int i = 0; i < 4; ++i)
+        vkd_tap_free(taps[i]);
+}
+
+static void refuses_empty_shapes(void **state) {
+    (void)state;
+    vkd_tap_options o = options_of(VKD_OPTION_MAP_MATRIX_EXP);
+    const vkd_tap_shape good = {1, 2, 3, 4, 5, 6, 7};
+    vkd_tap *live = make(&o, good);
+    for (int i = 0; i < 7; ++i)
+        for (int value = -1; value < 1; ++value) {
+            int v[7] = {1, 2, 3, 4, 5, 6, 7};
+            v[i] = value;
+            vkd_tap_shape s = {v[0], v[1], v[2], v[3], v[4], v[5], v[6]};
+            vkd_tap *tap = live;
+            assert_int_equal(vkd_tap_create(&tap, &o, s, 1, 0), VKD_INVALID_ARGUMENT);
+            assert_null(tap);
+            assert_int_equal(vkd_tap_resize(live, s), VKD_INVALID_ARGUMENT);
+        }
+    vkd_tap_shape other_k = good, other_n = good;
+    ++other_k.k;
+    ++other_n.n;
+    assert_int_equal(vkd_tap_resize(live, other_k), VKD_INVALID_ARGUMENT);
+    assert_int_equal(vkd_tap_resize(live, other_n), VKD_INVALID_ARGUMENT);
+    float *x = student(&good), *t = normal_floats(teacher_size(&good), 44);
+    assert_ok(vkd_tap_forward(live, x, t)); // a refused shape left it as it was
+    free(x);
+    free(t);
+    vkd_tap_free(live);
+    vkd_tap_free(NULL);
+}
+
+// What of a tap a bad batch must not touch.
+typedef struct snapshot {
+    float gradient[15], V[15];
+    double mean[5], second[25];
+    long batches;
+} snapshot;
+
+static snapshot snapshot_of(const vkd_tap *tap) {
+    snapshot s;
+    memset(&s, 0, sizeof s);
+    memcpy(s.gradient, tap->projection.gradient, sizeof s.gradient);
+    memcpy(s.V, tap->projection.V, sizeof s.V);
+    size_t second = vkd_target_second_size(&tap->target);
+    if (second) {
+        memcpy(s.mean, tap->target.mean, sizeof s.mean);
+        memcpy(s.second, tap->target.second, second * sizeof(double));
+    }
+    s.batches = tap->target.batches;
+    return s;
+}
+
+static void check_refusal(const vkd_tap_options *o, vkd_tap_shape s, bool in_student, float bad) {
+    vkd_tap *tap = make(o, s);
+    size_t in = student_size(&s), out = teacher_size(&s);
+    float *x = student(&s), *t = normal_floats(out, 45);
+    for (size_t at = 0; at < (in_student ? in : out); at += 5) {
+        assert_ok(vkd_tap_forward(tap, x, t));
+        assert_false(all_are_zero(tap->dx, in));
+        snapshot before = snapshot_of(tap);
+        float *place = in_student ? &x[at] : &t[at], held = *place;
+        *place = bad;
+        assert_int_equal(vkd_tap_forward(tap, x, t), VKD_NOT_FINITE);
+        *place = held;
+        snapshot after = snapshot_of(tap);
+        assert_memory_equal(&before, &after, sizeof before);
+        assert_true(all_are_zero(tap->dx, in));
+        assert_true(tap->loss == 0);
+        int idle = tap->idle;
+        assert_true(vkd_tap_weigh(tap, x, 1) == 0);
+        assert_int_equal(tap->idle, idle + 1);
+    }
+    free(x);
+    free(t);
+    vkd_tap_free(tap);
+}
+
+static void not_finite(void **state) {
+    (void)state;
+    const float bad[] = {NAN, INFINITY, -INFINITY};
+    const int maps[] = {VKD_OPTION_MAP_MATRIX_EXP, VKD_OPTION_MAP_LINEAR};
+    for (size_t m = 0; m < COUNT(maps); ++m)
+        for (size_t v = 0; v < COUNT(bad); ++v)
+            for (int mode = VKD_OPTION_MODE_NONE; mode <= VKD_OPTION_MODE_WHITEN; ++mode)
+                for (int way = 0; way < 8; ++way) {
+                    vkd_tap_options o = options_of(maps[m]);
+                    o.whiten.mode = mode;
+                    o.whiten.statistics = VKD_OPTION_STATISTICS_RUNNING;
+                    o.pool = way & 1 ? VKD_OPTION_POOL_GLOBAL : VKD_OPTION_POOL_DENSE;
+                    o.student_norm = way & 2 ? VKD_OPTION_STUDENT_STANDARDIZE : VKD_OPTION_STUDENT_NONE;
+                    check_refusal(&o, (vkd_tap_shape){2, 3, 2, 3, 5, 4, 6}, way & 4, bad[v]);
+                }
+}
+
+// P, momentum, statistics and norms stay; the new grid's gradients are right.
+static void resizing(void **state) {
+    (void)state;
+    for (int way = 0; way < 8; ++way) {
+        vkd_tap_options o = options_of(way & 1 ? VKD_OPTION_MAP_LINEAR : VKD_OPTION_MAP_MATRIX_EXP);
+        o.pool = way & 2 ? VKD_OPTION_POOL_GLOBAL : VKD_OPTION_POOL_DENSE;
+        o.student_norm = way & 4 ? VKD_OPTION_STUDENT_STANDARDIZE : VKD_OPTION_STUDENT_NONE;
+        o.whiten.mode = VKD_OPTION_MODE_WHITEN;
+        vkd_tap_shape first = {2, 3, 2, 3, 5, 2, 3};
+        const vkd_tap_shape shapes[] = {{2, 3, 5, 4, 5, 10, 8}, {2, 3, 1, 1, 5, 1, 1}, {2, 3, 4, 4, 5, 4, 4}};
+        vkd_tap *tap = make(&o, first);
+        float *x = student(&first), *t = normal_floats(teacher_size(&first), 46);
+        assert_ok(vkd_tap_forward(tap, x, t));
+        vkd_tap_weigh(tap, x, 1);
+        free(x);
+        free(t);
+        for (size_t i = 0; i < COUNT(shapes); ++i) {
+            snapshot before = snapshot_of(tap);
+            double norms[] = {tap->task_norm, tap->loss_norm, (double)tap->norm_steps};
+            assert_ok(vkd_tap_resize(tap, shapes[i]));
+            snapshot after = snapshot_of(tap);
+            assert_memory_equal(&before, &after, sizeof before);
+            double kept[] = {tap->task_norm, tap->loss_norm, (double)tap->norm_steps};
+            assert_memory_equal(norms, kept, sizeof norms);
+            // A tap made for this grid, with the same P, gives the same (batch statistics).
+            vkd_tap *fresh = make(&o, shapes[i]);
+            size_t in = student_size(&shapes[i]);
+            x = student(&shapes[i]);
+            t = normal_floats(teacher_size(&shapes[i]), 47);
+            assert_ok(vkd_tap_forward(tap, x, t));
+            assert_ok(vkd_tap_forward(fresh, x, t));
+            assert_memory_equal(tap->dx, fresh->dx, in * sizeof(float));
+            assert_true(tap->loss == fresh->loss);
+            free(x);
+            free(t);
+            vkd_tap_free(fresh);
+        }
+        vkd_tap_free(tap);
+    }
+}
+
+// rate times the cfg's learning_rate is the step's angle.
+static void updating(void **state) {
+    (void)state;
+    vkd_tap_options o = options_of(VKD_OPTION_MAP_CAYLEY);
+    o.learning_rate = 0.5f;
+    vkd_tap_shape s = {2, 4, 3, 3, 9, 3, 3};
+    vkd_tap *tap = make(&o, s);
+    float *x = student(&s), *t = normal_floats(teacher_size(&s), 48);
+    float *V = copy_floats(tap->projection.V, 36);
+    assert_ok(vkd_tap_forward(tap, x, t));
+    assert_ok(vkd_tap_update(tap, 0.5));
+    double moved = relative_floats(tap->projection.V, V, 36); // |V| = sqrt(cols)
+    assert_below(fabs(moved / (0.02 * 0.25) - 1), 1e-4);
+    assert_true(all_are_zero(tap->projection.gradient, 36));
+    free(x);
+    free(t);
+    free(V);
+    vkd_tap_free(tap);
+}
+
+typedef struct weighing {
+    vkd_tap *tap;
+    float *x, *t, *task;
+    size_t in;
+} weighing;
+
+static weighing start_weighing(const vkd_tap_options *o) {
+    vkd_tap_shape s = {2, 3, 3, 3, 5, 3, 3};
+    weighing w = {.tap = make(o, s), .in = student_size(&s)};
+    w.x = student(&s);
+    w.t = normal_floats(teacher_size(&s), 49);
+    w.task = normal_floats(w.in, 50);
+    assert_ok(vkd_tap_forward(w.tap, w.x, w.t));
+    return w;
+}
+
+static void end_weighing(weighing *w) {
+    free(w->x);
+    free(w->t);
+    free(w->task);
+    vkd_tap_free(w->tap);
+}
+
+static void fixed_weight(void **state) {
+    (void)state;
+    vkd_tap_options o = options_of(VKD_OPTION_MAP_MATRIX_EXP);
+    o.has_weight = true;
+    o.weight = 0.375f;
+    weighing w = start_weighing(&o);
+    const double factors[] = {1, 0.5, 0};
+    for (size_t i = 0; i < COUNT(factors); ++i) {
+        double weight = vkd_tap_weigh(w.tap, w.task, factors[i]);
+        assert_true(weight == 0.375 * factors[i] && w.tap->weight == weight);
+        double ratio = weight * norm_floats(w.tap->dx, w.in) / norm_floats(w.task, w.in);
+        assert_below(fabs(w.tap->ratio - ratio), 1e-12);
+        assert_int_equal(w.tap->idle, 0);
+    }
+    end_weighing(&w);
+}
+
+// weight = ratio mean|task| / mean|dx|, the plain mean of the first 50 batches and exponential (0.98) then:
+// the very first weight keeps the ratio exactly, and on average it is kept for ever.
+static void weight_by_ratio(void **state) {
+    (void)state;
+    vkd_tap_options o = options_of(VKD_OPTION_MAP_MATRIX_EXP);
+    weighing w = start_weighing(&o);
+    vkd_rng rng;
+    vkd_rng_seed(&rng, 1, 2, 3);
+    double task = 0, loss = 0, mean_ratio = 0, scale = 1;
+    float *dx = copy_floats(w.tap->dx, w.in), *scaled = floats(w.in);
+    enum { batches = 2000 };
+    for (int i = 0; i < batches; ++i) {
+        if (i) scale = 0.5 + vkd_rng_uniform(&rng);
+        double task_scale = i ? 40 * (0.5 + vkd_rng_uniform(&rng)) : 40;
+        for (size_t j = 0; j < w.in; ++j) {
+            w.tap->dx[j] = (float)scale * dx[j];
+            scaled[j] = (float)(-task_scale * w.task[j]);
+        }
+        double m = i < 49 ? i / (i + 1.0) : 0.98;
+        double task_norm = norm_floats(scaled, w.in), loss_norm = norm_floats(w.tap->dx, w.in);
+        task = m * task + (1 - m) * task_norm;
+        loss = m * loss + (1 - m) * loss_norm;
+        double factor = i % 2 ? 0.5 : 1, expected = factor * 0.1f * task / loss;
+        assert_below(fabs(vkd_tap_weigh(w.tap, scaled, factor) / expected - 1), 1e-12);
+        assert_below(fabs(w.tap->ratio / (expected * loss_norm / task_norm) - 1), 1e-12);
+        if (i == 0) assert_below(fabs(w.tap->ratio / 0.1f - 1), 1e-12);
+        mean_ratio += w.tap->weight * loss_norm / (factor * task * batches);
+    }
+    assert_below(fabs(mean_ratio / 0.1 - 1), 0.02);
+    free(dx);
+    free(scaled);
+    end_weighing(&w);
+}
+
+static void weightless_batches(void **state) {
+    (void)state;
+    for (int fixed = 0; fixed < 2; ++fixed) {
+        vkd_tap_options o = options_of(VKD_OPTION_MAP_MATRIX_EXP);
+        o.has_weight = fixed;
+        o.weight = fixed ? 2 : 0;
+        weighing w = start_weighing(&o);
+        double first = vkd_tap_weigh(w.tap, w.task, 1);
+        assert_true(first > 0);
+        double norms[] = {w.tap->task_norm, w.tap->loss_norm};
+        // A task gradient that is not finite gives 0, enters no average, and is not the tap's fault.
+        const float bad[] = {NAN, INFINITY};
+        for (size_t i = 0; i < COUNT(bad); ++i) {
+            float held = w.task[4];
+            w.task[4] = bad[i];
+            assert_true(vkd_tap_weigh(w.tap, w.task, 1) == 0);
+            assert_true(w.tap->weight == 0 && w.tap->ratio == 0 && w.tap->idle == 0);
+            assert_true(w.tap->task_norm == norms[0] && w.tap->loss_norm == norms[1]);
+            assert_int_equal(w.tap->norm_steps, 1);
+            w.task[4] = held;
+        }
+        // So does a gradient of the tap that is zero or not finite; it counts as idle.
+        float *dx = copy_floats(w.tap->dx, w.in);
+        for (int i = 1; i <= 3; ++i) {
+            memset(w.tap->dx, 0, w.in * sizeof(float));
+            if (i == 3) w.tap->dx[1] = NAN;
+            assert_true(vkd_tap_weigh(w.tap, w.task, 1) == 0);
+            assert_true(w.tap->weight == 0 && w.tap->ratio == 0);
+            assert_int_equal(w.tap->idle, i);
+            assert_int_equal(w.tap->norm_steps, 1);
+        }
+        memcpy(w.tap->dx, dx, w.in * sizeof *dx);
+        assert_below(fabs(vkd_tap_weigh(w.tap, w.task, 1) / first - 1), 1e-12);
+        assert_int_equal(w.tap->idle, 0);
+        assert_true(vkd_tap_weigh(w.tap, w.task, 0) == 0);
+        assert_true(w.tap->ratio == 0);
+        assert_int_equal(w.tap->idle, 0); // the schedule's zero is no idleness
+        // Nothing to keep a ratio to: no weight; a fixed one stands, and the ratio is told as zero.
+        memset(w.task, 0, w.in * sizeof *w.task);
+        w.tap->norm_steps = 0;
+        assert_true(vkd_tap_weigh(w.tap, w.task, 1) == (fixed ? 2 : 0));
+        assert_true(w.tap->ratio == 0);
+        free(dx);
+        end_weighing(&w);
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(gradients),
+        cmocka_unit_test(degenerate_shapes),
+        cmocka_unit_test(both_branches_agree),
+        cmocka_unit_test(gradients_accumulate),
+        cmocka_unit_test(start_is_a_function_of_seed_and_index),
+        cmocka_unit_test(refuses_empty_shapes),
+        cmocka_unit_test(not_finite),
+        cmocka_unit_test(resizing),
+        cmocka_unit_test(updating),
+        cmocka_unit_test(fixed_weight),
+        cmocka_unit_test(weight_by_ratio),
+        cmocka_unit_test(weightless_batches),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
