@@ -104,9 +104,10 @@ static vkd_status walk_blocks(const char *path, const unsigned char *at, const u
         if (strncmp(b.name, blocks[i].name, sizeof b.name))
             return BAD("%s: block \"%.*s\" where \"%s\" is expected", path, (int)sizeof b.name - 1, b.name,
                        blocks[i].name);
-        if (b.bytes != blocks[i].bytes || b.bytes > (uint64_t)(end - at))
+        if (b.bytes != blocks[i].bytes)
             return BAD("%s: block \"%s\" has %llu bytes; expected %zu", path, blocks[i].name,
                        (unsigned long long)b.bytes, blocks[i].bytes);
+        if (b.bytes > (uint64_t)(end - at)) return BAD("%s: ends within block \"%s\"", path, blocks[i].name);
         if (copy && b.bytes) memcpy(blocks[i].data, at, blocks[i].bytes);
         at += b.bytes;
     }
