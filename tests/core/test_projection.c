@@ -1,6 +1,7 @@
 #include "../numerics/support.h"
 
 #include "core/projection.h"
+#include "numerics/cayley.h"
 #include "numerics/matrix_exp.h"
 #include "numerics/stiefel.h"
 
@@ -140,6 +141,10 @@ static void apply_and_its_adjoint(void **state) {
         size_t in = (size_t)k * samples, out = (size_t)n * samples;
         float *x = normal_floats(in, 1), *y = normal_floats(out, 2), *Px = floats(out), *Py = floats(in);
         float *P = floats((size_t)n * k);
+        for (size_t i = 0; i < in; ++i)
+            Py[i] = 7; // =, not +=
+        for (size_t i = 0; i < out; ++i)
+            Px[i] = 7;
         vkd_projection_matrix(&p, P);
         vkd_projection_apply(&p, x, samples, Px);
         vkd_projection_apply_adjoint(&p, y, samples, -3, Py);
@@ -305,6 +310,33 @@ static void step_is_an_angle(void **state) {
             }
 }
 
+// A step large enough to tell the maps apart, and of a P of another length where nothing binds it.
+static void each_map_has_its_own_step(void **state) {
+    (void)state;
+    enum { n = 9, k = 4, size = n * k };
+    for (size_t m = 0; m < COUNT(moving); ++m) {
+        vkd_projection p = make(moving[m], n, k, 13, 0);
+        bool linear = moving[m] == VKD_OPTION_MAP_LINEAR;
+        for (int i = 0; i < size && linear; ++i)
+            p.V[i] *= 3;
+        float *expected = copy_floats(p.V, size), *D = normal_floats(size, 14);
+        memcpy(p.gradient, D, size * sizeof *D);
+        if (!linear) assert_ok(vkd_stiefel_tangent_gradient(p.V, D, D, n, k, p.work));
+        double scale = -0.02 * 25 * norm_floats(p.V, size) / norm_floats(D, size);
+        for (int i = 0; i < size; ++i) {
+            D[i] *= (float)scale;
+            if (linear) expected[i] += D[i];
+        }
+        if (moving[m] == VKD_OPTION_MAP_MATRIX_EXP) assert_ok(vkd_stiefel_exp(expected, D, n, k, p.work));
+        if (moving[m] == VKD_OPTION_MAP_CAYLEY) assert_ok(vkd_stiefel_cayley(expected, D, n, k, p.work));
+        assert_ok(vkd_projection_update(&p, 25));
+        assert_below(relative_floats(p.V, expected, size) / EPS32, 30);
+        free(expected);
+        free(D);
+        vkd_projection_free(&p);
+    }
+}
+
 // momentum = 0.9 (its tangent part at V) + the Riemannian gradient.
 static void momentum_decays(void **state) {
     (void)state;
@@ -340,7 +372,7 @@ static void check_stays(vkd_option_map map, size_pair size, int way) {
     float *g = normal_floats(count, 30);
     memcpy(p.gradient, g, count * sizeof *g);
     assert_ok(vkd_projection_update(&p, 1)); // leaves a momentum
-    float *V = copy_floats(p.V, count);
+    float *V = copy_floats(p.V, count), *momentum = copy_floats(p.momentum, count);
     if (way != GRADIENT_ZERO) memcpy(p.gradient, g, count * sizeof *g);
     if (way == GRADIENT_NAN) p.gradient[count - 1] = NAN;
     if (way == GRADIENT_INFINITE) p.gradient[0] = -INFINITY;
@@ -355,6 +387,8 @@ static void check_stays(vkd_option_map map, size_pair size, int way) {
     assert_memory_equal(p.V, V, count * sizeof *V);
     for (size_t i = 0; i < count; ++i)
         assert_true(p.gradient[i] == 0 && isfinite(p.momentum[i]));
+    if (way != RATE_ZERO && way != GRADIENT_OVERFLOWS)
+        assert_memory_equal(p.momentum, momentum, count * sizeof *momentum);
     memcpy(p.gradient, g, count * sizeof *g);
     assert_ok(vkd_projection_update(&p, 1));
     if (way == FROZEN)
@@ -363,6 +397,7 @@ static void check_stays(vkd_option_map map, size_pair size, int way) {
         assert_true(distance(p.V, V, count) > 0.01);
     free(g);
     free(V);
+    free(momentum);
     vkd_projection_free(&p);
 }
 
@@ -402,6 +437,7 @@ int main(void) {
         cmocka_unit_test(descends_to_a_planted_map),
         cmocka_unit_test(stays_orthonormal),
         cmocka_unit_test(step_is_an_angle),
+        cmocka_unit_test(each_map_has_its_own_step),
         cmocka_unit_test(momentum_decays),
         cmocka_unit_test(stays_where_it_is),
         cmocka_unit_test(tiny_gradient),

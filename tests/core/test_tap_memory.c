@@ -1,5 +1,5 @@
-// Taps when memory runs out: the N-th allocation fails, for every N until none does; and no allocation at all
-// within a step. The sources are compiled in here with an allocator of ours, instead of being linked.
+// Taps when memory runs out: the N-th allocation alone fails, for every N until none does; and no allocation
+// at all within a step. The sources are compiled in here with an allocator of ours, instead of being linked.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -13,8 +13,7 @@ static int allocations_left = -1; // -1: no limit
 static long allocated, blocks;    // ever, and now in use
 
 static void *limited_calloc(size_t count, size_t size) {
-    if (allocations_left == 0) return NULL;
-    if (allocations_left > 0) --allocations_left;
+    if (allocations_left >= 0 && allocations_left-- == 0) return NULL; // this one alone
     void *block = calloc(count, size);
     if (block) {
         ++allocated;
