@@ -39,11 +39,18 @@ static float *input_of_teacher(const network *net, vkd_plugin *plugin) {
     return plugin->teacher_input;
 }
 
+// A tap that has ended says so in the log.
+static void rest(vkd_tap *tap) {
+    tap->loss = tap->weight = tap->ratio = 0;
+}
+
 void vkd_forward(network *net) {
     vkd_plugin *plugin = vkd_of(net);
     if (!plugin || !plugin->tap_count) return;
     size_t batch = current_batch(net);
     if (is_over(net, plugin, batch)) {
+        for (int i = 0; i < plugin->tap_count; ++i)
+            rest(plugin->taps[i]);
         vkd_teacher_free(plugin->teacher);
         plugin->teacher = NULL;
         return;
@@ -53,7 +60,10 @@ void vkd_forward(network *net) {
     double middle = what_time_is_it_now();
     for (int i = 0; i < plugin->tap_count; ++i) {
         vkd_tap *tap = plugin->taps[i];
-        if (vkd_schedule_finished(&tap->options, batch, (size_t)net->max_batches)) continue;
+        if (vkd_schedule_finished(&tap->options, batch, (size_t)net->max_batches)) {
+            rest(tap);
+            continue;
+        }
         vkd_status status = vkd_tap_forward(tap, net->layers[tap->options.from].output,
                                             plugin->teacher->layers[plugin->teacher_layer[i]].output);
         if (status && status != VKD_NOT_FINITE)

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # A run that is killed at a checkpoint and resumed with -seed leaves the bytes of one that was not.
-# shellcheck disable=SC1091,SC2119,SC2154,SC2317 # common.bash, and functions that check() calls
+# shellcheck disable=SC1091,SC2119,SC2154,SC2034,SC2317 # common.bash, and functions that check() calls
 . "$(dirname "$0")/common.bash"
 pictures 13
 check resume_teacher teacher
@@ -45,7 +45,7 @@ killed() {
     [ -e "$last" ] && [ ! -e "$name/${base}_final.weights" ]
 }
 
-# resumed CFG_NAME: the whole story for one cfg, 1200 batches.
+# resumed CFG_NAME: the whole story for one cfg, 600 batches.
 resumed() {
     train "$1_whole" "$1.cfg" -seed 3 || return
     killed "$1_cut" "$1.cfg" -seed 3 || return
@@ -60,12 +60,20 @@ resumed() {
     fi
 }
 
-student one 1200 one_tap
-student many 1200 many_taps
+student one 600 one_tap
+student many 600 many_taps
+# Sizes of 64, 96 and 128 up to batch 200.
+side=96 rate=0.0002
 student sizes 400 one_tap 1
+sed 's/random=1/random=0/' sizes.cfg >fixed.cfg
+side=32 rate=0.005
 check resume_one_tap resumed one
 check resume_many_taps resumed many
 check resume_random_sizes resumed sizes
+fixed_sizes() {
+    train fixed fixed.cfg -seed 3 && differ fixed/fixed_100.weights sizes_whole/sizes_100.weights
+}
+check resume_sizes_were_random fixed_sizes
 
 # The log goes on behind the checkpoint: one row a batch, the columns but the time those of the whole run.
 without_time() {
@@ -74,21 +82,21 @@ without_time() {
 logs_agree() {
     without_time one_whole/one_log.csv >whole.csv
     without_time one_cut/one_log.csv >cut.csv
-    [ "$(wc -l <whole.csv)" -eq 1201 ] && diff whole.csv cut.csv | head -n 5 | grep . && return 1
+    [ "$(wc -l <whole.csv)" -eq 601 ] && diff whole.csv cut.csv | head -n 5 | grep . && return 1
     return 0
 }
 check resume_log_goes_on logs_agree
 
 # A longer schedule is the same run up to where they part.
-sed 's/max_batches=1200/max_batches=1300/' one.cfg >longer.cfg
+sed 's/max_batches=600/max_batches=700/' one.cfg >longer.cfg
 longer() {
     train longer longer.cfg one_whole/one_final.weights -seed 3 || return
-    grep -q '^1300,' longer/longer_log.csv
+    grep -q '^700,' longer/longer_log.csv
 }
 check resume_longer_max_batches longer
 nothing_left() {
     train finished one.cfg one_whole/one_final.weights -seed 3 || return
-    grep -qx "one_whole/one_final.weights has seen 1200 batches of 1200; nothing is left to train (-clear starts afresh)" \
+    grep -qx "one_whole/one_final.weights has seen 600 batches of 600; nothing is left to train (-clear starts afresh)" \
         finished.log
 }
 check resume_finished_run_says_so nothing_left
@@ -124,7 +132,7 @@ refused resume_text_for_a_sidecar "r_from/text.backup.vkd: not a .vkd sidecar" o
 copy older
 cp one_whole/one_final.weights.vkd r_from/older.backup.vkd
 refused resume_sidecar_of_another_moment \
-    "r_from/older.backup.vkd: of another moment: it has seen 4800 images, the weights 400; start afresh with -clear" \
+    "r_from/older.backup.vkd: of another moment: it has seen 2400 images, the weights 400; start afresh with -clear" \
     one.cfg r_from/older.backup
 sed 's/teacher_from=1/&\nratio=0.3/' one.cfg >other.cfg
 refused resume_other_cfg "one_from/one.backup.vkd: of another cfg; train with the cfg it was made with, or start afresh with -clear" \
@@ -138,25 +146,25 @@ refused resume_other_teacher \
 # Killed between the weights and their sidecar: the new sidecar waits under another name, the old one is still there.
 between() {
     mkdir -p "$1_from"
-    cp one_whole/one_900.weights "$1_from/one.backup"
-    cp one_whole/one_900.weights.vkd "$1_from/one.backup.vkd.next"
+    cp one_whole/one_500.weights "$1_from/one.backup"
+    cp one_whole/one_500.weights.vkd "$1_from/one.backup.vkd.next"
     [ -z "$2" ] || cp "$2" "$1_from/one.backup.vkd"
     train "$1" one.cfg "$1_from/one.backup" -seed 3 || return
     cmp one_whole/one_final.weights "$1/one_final.weights" && cmp one_whole/one_final.weights.vkd "$1/one_final.weights.vkd"
 }
-check resume_killed_between_weights_and_sidecar between between one_whole/one_800.weights.vkd
+check resume_killed_between_weights_and_sidecar between between one_whole/one_400.weights.vkd
 check resume_killed_before_the_first_sidecar between first ''
 before_the_weights() {
     mkdir -p early_from
-    cp one_whole/one_800.weights early_from/one.backup
-    cp one_whole/one_800.weights.vkd early_from/one.backup.vkd
-    cp one_whole/one_900.weights.vkd early_from/one.backup.vkd.next
+    cp one_whole/one_400.weights early_from/one.backup
+    cp one_whole/one_400.weights.vkd early_from/one.backup.vkd
+    cp one_whole/one_500.weights.vkd early_from/one.backup.vkd.next
     train early one.cfg early_from/one.backup -seed 3 || return
     cmp one_whole/one_final.weights early/one_final.weights && cmp one_whole/one_final.weights.vkd early/one_final.weights.vkd
 }
 check resume_killed_before_the_weights before_the_weights
 nothing_waits() {
-    [ -s one_whole/one_900.weights.vkd ] && ! find one_whole -name '*.next' | grep .
+    [ -s one_whole/one_500.weights.vkd ] && ! find one_whole -name '*.next' | grep .
 }
 check resume_leaves_no_waiting_sidecar nothing_waits
 

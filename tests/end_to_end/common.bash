@@ -71,10 +71,12 @@ yolo() {
     printf '\n[yolo]\nmask=0,1\nanchors=12,12, 20,20\nclasses=2\nnum=2\njitter=.2\nignore_thresh=.6\nrandom=%d\n' "${1:-0}"
 }
 
-# net BATCHES [LINE...]: the [net] section.
+# net BATCHES [LINE...]: the [net] section. Larger inputs want a lower rate, since Darknet sums over the cells.
+side=32 rate=0.005
 net() {
-    printf '[net]\nbatch=4\nsubdivisions=2\nwidth=32\nheight=32\nchannels=3\nmomentum=0.9\ndecay=0.0005\n'
-    printf 'saturation=1.5\nexposure=1.5\nhue=.1\nlearning_rate=0.01\nburn_in=5\npolicy=constant\nmax_batches=%d\n' "$1"
+    printf '[net]\nbatch=4\nsubdivisions=2\nwidth=%d\nheight=%d\nchannels=3\n' "$side" "$side"
+    printf 'momentum=0.9\ndecay=0.0005\nlearning_rate=%s\nburn_in=5\npolicy=constant\nmax_batches=%d\n' "$rate" "$1"
+    printf 'saturation=1.5\nexposure=1.5\nhue=.1\n'
     shift
     [ $# -eq 0 ] || printf '%s\n' "$@"
 }
