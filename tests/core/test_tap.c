@@ -85,7 +85,7 @@ static void check_gradients(const vkd_tap_options *o, const vkd_tap_shape *s, bo
     double *wide_x = widened(x, in), *wide_P = widened(P, nk), *expected = doubles(in + nk);
     double *T = reference_teacher(o, s, t), loss = reference_tap_loss(o, s, wide_x, T, wide_P);
     assert_ok(vkd_tap_forward(tap, x, t));
-    assert_below(fabs(tap->loss * s->batch - loss) / ((loss + 1e-3) * EPS32), 50);
+    assert_below(fabs(tap->loss * s->batch - loss) / ((loss + 1e-3) * EPS32), 30);
 
     reference_tap_gradient(o, s, wide_x, T, wide_P, false, expected);
     double size = cancels ? size_before_cancelling(tap, loss) : norm_doubles(expected, in);
@@ -101,7 +101,7 @@ static void check_gradients(const vkd_tap_options *o, const vkd_tap_shape *s, bo
         take_tangent(expected, wide_P, s->n, s->k);
     }
     for (size_t i = 0; i < nk; ++i)
-        assert_below(fabs(G[i] - expected[i]) / ((scale + 1e-3) * EPS32), 50);
+        assert_below(fabs(G[i] - expected[i]) / ((scale + 1e-3) * EPS32), 30);
 
     void *all[] = {x, t, P, wide_x, wide_P, expected, T, dx, G};
     for (size_t i = 0; i < COUNT(all); ++i)
@@ -369,127 +369,6 @@ static void updating(void **state) {
     vkd_tap_free(tap);
 }
 
-typedef struct weighing {
-    vkd_tap *tap;
-    float *x, *t, *task;
-    size_t in;
-} weighing;
-
-static weighing start_weighing(const vkd_tap_options *o) {
-    vkd_tap_shape s = {2, 3, 3, 3, 5, 3, 3};
-    weighing w = {.tap = make(o, s), .in = student_size(&s)};
-    w.x = student(&s);
-    w.t = normal_floats(teacher_size(&s), 49);
-    w.task = normal_floats(w.in, 50);
-    assert_ok(vkd_tap_forward(w.tap, w.x, w.t));
-    return w;
-}
-
-static void end_weighing(weighing *w) {
-    free(w->x);
-    free(w->t);
-    free(w->task);
-    vkd_tap_free(w->tap);
-}
-
-static void fixed_weight(void **state) {
-    (void)state;
-    vkd_tap_options o = options_of(VKD_OPTION_MAP_MATRIX_EXP);
-    o.has_weight = true;
-    o.weight = 0.375f;
-    weighing w = start_weighing(&o);
-    const double factors[] = {1, 0.5, 0};
-    for (size_t i = 0; i < COUNT(factors); ++i) {
-        double weight = vkd_tap_weigh(w.tap, w.task, factors[i]);
-        assert_true(weight == 0.375 * factors[i] && w.tap->weight == weight);
-        double ratio = weight * norm_floats(w.tap->dx, w.in) / norm_floats(w.task, w.in);
-        assert_below(fabs(w.tap->ratio - ratio), 1e-12);
-        assert_int_equal(w.tap->idle, 0);
-    }
-    end_weighing(&w);
-}
-
-// weight = ratio mean|task| / mean|dx|, the plain mean of the first 50 batches and exponential (0.98) then:
-// the very first weight keeps the ratio exactly, and on average it is kept for ever.
-static void weight_by_ratio(void **state) {
-    (void)state;
-    vkd_tap_options o = options_of(VKD_OPTION_MAP_MATRIX_EXP);
-    weighing w = start_weighing(&o);
-    vkd_rng rng;
-    vkd_rng_seed(&rng, 1, 2, 3);
-    double task = 0, loss = 0, mean_ratio = 0, scale = 1;
-    float *dx = copy_floats(w.tap->dx, w.in), *scaled = floats(w.in);
-    enum { batches = 2000 };
-    for (int i = 0; i < batches; ++i) {
-        if (i) scale = 0.5 + vkd_rng_uniform(&rng);
-        double task_scale = i ? 40 * (0.5 + vkd_rng_uniform(&rng)) : 40;
-        for (size_t j = 0; j < w.in; ++j) {
-            w.tap->dx[j] = (float)scale * dx[j];
-            scaled[j] = (float)(-task_scale * w.task[j]);
-        }
-        double m = i < 49 ? i / (i + 1.0) : 0.98;
-        double task_norm = norm_floats(scaled, w.in), loss_norm = norm_floats(w.tap->dx, w.in);
-        task = m * task + (1 - m) * task_norm;
-        loss = m * loss + (1 - m) * loss_norm;
-        double factor = i % 2 ? 0.5 : 1, expected = factor * 0.1f * task / loss;
-        assert_below(fabs(vkd_tap_weigh(w.tap, scaled, factor) / expected - 1), 1e-12);
-        assert_below(fabs(w.tap->ratio / (expected * loss_norm / task_norm) - 1), 1e-12);
-        if (i == 0) assert_below(fabs(w.tap->ratio / 0.1f - 1), 1e-12);
-        mean_ratio += w.tap->weight * loss_norm / (factor * task * batches);
-    }
-    assert_below(fabs(mean_ratio / 0.1 - 1), 0.02);
-    free(dx);
-    free(scaled);
-    end_weighing(&w);
-}
-
-static void weightless_batches(void **state) {
-    (void)state;
-    for (int fixed = 0; fixed < 2; ++fixed) {
-        vkd_tap_options o = options_of(VKD_OPTION_MAP_MATRIX_EXP);
-        o.has_weight = fixed;
-        o.weight = fixed ? 2 : 0;
-        weighing w = start_weighing(&o);
-        double first = vkd_tap_weigh(w.tap, w.task, 1);
-        assert_true(first > 0);
-        double norms[] = {w.tap->task_norm, w.tap->loss_norm};
-        // A task gradient that is not finite gives 0, enters no average, and is not the tap's fault.
-        const float bad[] = {NAN, INFINITY};
-        for (size_t i = 0; i < COUNT(bad); ++i) {
-            float held = w.task[4];
-            w.task[4] = bad[i];
-            assert_true(vkd_tap_weigh(w.tap, w.task, 1) == 0);
-            assert_true(w.tap->weight == 0 && w.tap->ratio == 0 && w.tap->idle == 0);
-            assert_true(w.tap->task_norm == norms[0] && w.tap->loss_norm == norms[1]);
-            assert_int_equal(w.tap->norm_steps, 1);
-            w.task[4] = held;
-        }
-        // So does a gradient of the tap that is zero or not finite; it counts as idle.
-        float *dx = copy_floats(w.tap->dx, w.in);
-        for (int i = 1; i <= 3; ++i) {
-            memset(w.tap->dx, 0, w.in * sizeof(float));
-            if (i == 3) w.tap->dx[1] = NAN;
-            assert_true(vkd_tap_weigh(w.tap, w.task, 1) == 0);
-            assert_true(w.tap->weight == 0 && w.tap->ratio == 0);
-            assert_int_equal(w.tap->idle, i);
-            assert_int_equal(w.tap->norm_steps, 1);
-        }
-        memcpy(w.tap->dx, dx, w.in * sizeof *dx);
-        assert_below(fabs(vkd_tap_weigh(w.tap, w.task, 1) / first - 1), 1e-12);
-        assert_int_equal(w.tap->idle, 0);
-        assert_true(vkd_tap_weigh(w.tap, w.task, 0) == 0);
-        assert_true(w.tap->ratio == 0);
-        assert_int_equal(w.tap->idle, 0); // the schedule's zero is no idleness
-        // Nothing to keep a ratio to: no weight; a fixed one stands, and the ratio is told as zero.
-        memset(w.task, 0, w.in * sizeof *w.task);
-        w.tap->norm_steps = 0;
-        assert_true(vkd_tap_weigh(w.tap, w.task, 1) == (fixed ? 2 : 0));
-        assert_true(w.tap->ratio == 0);
-        free(dx);
-        end_weighing(&w);
-    }
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(gradients),
@@ -501,9 +380,6 @@ int main(void) {
         cmocka_unit_test(not_finite),
         cmocka_unit_test(resizing),
         cmocka_unit_test(updating),
-        cmocka_unit_test(fixed_weight),
-        cmocka_unit_test(weight_by_ratio),
-        cmocka_unit_test(weightless_batches),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
