@@ -2,6 +2,7 @@
 #include "host/hooks.h"
 #include "host/plugin.h"
 #include "host/run.h"
+#include "numerics/finite.h"
 
 #include "list.h"
 #include "network.h"
@@ -156,6 +157,21 @@ static void make_inference_only(network *teacher) {
     drop(&teacher->truth);
 }
 
+// A teacher's weights file may be longer than its cut network needs, so its length tells little about whose
+// it is. Variances do: read from another cfg's place, one of many is negative.
+static void check_variances(const network *teacher, const char *weights_path) {
+    for (int i = 0; i < teacher->n; ++i) {
+        const layer *l = &teacher->layers[i];
+        bool has_them = l->type == BATCHNORM || (l->type == CONVOLUTIONAL && l->batch_normalize);
+        int count = !has_them ? 0 : l->type == BATCHNORM ? l->c : l->n;
+        for (int f = 0; f < count; ++f)
+            if (!(l->rolling_variance[f] >= 0) || !vkd_is_finite(l->rolling_variance[f]))
+                vkd_fail(
+                    "%s: layer %d of the teacher: found a variance of %g; these are another cfg's weights",
+                    weights_path, i, l->rolling_variance[f]);
+    }
+}
+
 network *vkd_teacher_load(const char *cfg_path, const char *weights_path, int layers, const network *student,
                           bool own_size) {
     char *cfg = strdup(cfg_path), *weights = strdup(weights_path);
@@ -167,6 +183,7 @@ network *vkd_teacher_load(const char *cfg_path, const char *weights_path, int la
                  student->c);
     load_weights(teacher, weights);
     loading.layers = 0;
+    check_variances(teacher, weights);
     free(cfg);
     free(weights);
     make_inference_only(teacher);
