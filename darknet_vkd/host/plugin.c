@@ -7,6 +7,8 @@
 
 #include "network.h"
 
+#include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -35,6 +37,7 @@ void vkd_network_loaded(network *net, const char *cfg, const char *weights, int 
     plugin->cfg_path = copy_text(cfg);
     plugin->weights_path = copy_text(weights);
     plugin->clear = clear != 0;
+    plugin->seen = *net->seen;
     net->vkd = plugin;
     vkd_set_next_load(get_current_batch(net) + 1);
 }
@@ -70,6 +73,17 @@ static void choose_teacher(vkd_plugin *plugin) {
         vkd_fail("%s: a teacher's %s is named but not its %s; give both, in [net] or as flags",
                  plugin->cfg.path, plugin->teacher_cfg ? "cfg" : "weights",
                  plugin->teacher_cfg ? "weights (teacher_weights)" : "cfg (teacher_cfg)");
+}
+
+// Named in the cfg, a file is missed with the cfg's name in front.
+static void check_readable(const vkd_plugin *plugin, const char *path, const char *key, const char *flag) {
+    FILE *file = fopen(path, "rb");
+    if (file)
+        fclose(file);
+    else if (flag)
+        vkd_fail("-%s: %s: %s", key, path, strerror(errno));
+    else
+        vkd_fail("%s: [net] %s: %s: %s", plugin->cfg.path, key, path, strerror(errno));
 }
 
 static bool has_feature_map(const layer *l) {
@@ -213,7 +227,7 @@ static void make_taps(network *net, vkd_plugin *plugin) {
 
 static void refuse_what_is_to_come(const network *net, const vkd_plugin *plugin) {
     if (net->gpu_index >= 0)
-        vkd_fail("%s: vkd sections are trained on the CPU so far; add -nogpu, or remove the teacher",
+        vkd_fail("%s: vkd sections are trained on the CPU so far; build with GPU=0, or remove the teacher",
                  plugin->cfg.path);
 }
 
@@ -236,21 +250,23 @@ void vkd_attach(network *net) {
     plugin->attached = true;
     vkd_error err;
     if (vkd_cfg_read(plugin->cfg_path, &plugin->cfg, &err)) fail_with(&err);
-    choose_teacher(plugin);
     if (!plugin->cfg.tap_count) {
         if (vkd_run_options()->teacher_cfg)
             vkd_fail("%s: a teacher is named but there is no [vkd_projection] to learn from it",
                      plugin->cfg.path);
         return;
     }
+    choose_teacher(plugin);
     if (!plugin->teacher_cfg) {
         fprintf(stderr, "%s: no teacher is named, so the vkd sections do nothing\n", plugin->cfg.path);
         return;
     }
+    check_readable(plugin, plugin->teacher_cfg, "teacher_cfg", vkd_run_options()->teacher_cfg);
+    check_readable(plugin, plugin->teacher_weights, "teacher_weights", vkd_run_options()->teacher_weights);
     refuse_what_is_to_come(net, plugin);
     hash_cfg(plugin);
     make_taps(net, plugin);
     if (!plugin->weights_path || plugin->clear) return;
-    if (!vkd_sidecar_load(net, plugin->weights_path) && *net->seen)
+    if (!vkd_sidecar_load(net, plugin->weights_path) && plugin->seen)
         fprintf(stderr, "%s.vkd: not there; the projections start afresh\n", plugin->weights_path);
 }

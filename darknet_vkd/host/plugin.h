@@ -13,6 +13,7 @@
 typedef struct vkd_plugin {
     char *cfg_path, *weights_path; // as load_network got them; weights_path may be NULL
     bool clear;
+    size_t seen;   // images the weights had seen when they were loaded
     bool attached; // the cfg is read; taps and teacher exist if there are any
     vkd_cfg cfg;
     const char *teacher_cfg, *teacher_weights; // in force: flag or cfg; NULL: no teacher
@@ -21,7 +22,7 @@ typedef struct vkd_plugin {
     int *teacher_layer;                        // (tap_count) absolute
     float *teacher_input;                      // (B,c,h,w) of the teacher, where teacher_resize=1; else NULL
     network *teacher;                          // NULL before the first step and after the last tap's end
-    uint64_t cfg_hash, teacher_hash;
+    uint64_t cfg_hash, teacher_hash, weights_hash;
     bool prepared;                       // a sidecar waits for its weights file
     bool forwarded;                      // this step's forward has run: backward may add
     double teacher_seconds, tap_seconds; // since the start, for the log
@@ -54,5 +55,7 @@ void vkd_sidecar_save(network *net, const char *filename);
 // Reads FILENAME.vkd if there is one, or the prepared one where that is of the weights' moment. False: there
 // is none.
 bool vkd_sidecar_load(network *net, const char *filename);
+// An earlier run's, where FILENAME is now a plain run's.
+void vkd_sidecar_remove(const char *filename);
 
 #endif

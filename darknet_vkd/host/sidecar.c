@@ -65,9 +65,24 @@ static void add_student(block_list *list, const network *net) {
     }
 }
 
+// Of the parameters in memory: ties a sidecar to its weights file, and to no other run's of the same name.
+static uint64_t hash_weights(const network *net) {
+    uint64_t hash = VKD_HASH_START;
+    for (int i = 0; i < net->n; ++i) {
+        const layer *l = &net->layers[i];
+        if (l->type != CONVOLUTIONAL && l->type != CONNECTED) continue;
+        bool connected = l->type == CONNECTED;
+        size_t weights = connected ? (size_t)l->outputs * (size_t)l->inputs : (size_t)l->nweights;
+        hash = vkd_hash(hash, l->weights, weights * sizeof(float));
+        hash = vkd_hash(hash, l->biases, (size_t)(connected ? l->outputs : l->n) * sizeof(float));
+    }
+    return hash;
+}
+
 static block_list list_blocks(network *net) {
     block_list list = {0};
     vkd_plugin *plugin = vkd_of(net);
+    add(&list, "student", 0, "weights_hash", &plugin->weights_hash, sizeof plugin->weights_hash);
     for (int i = 0; i < plugin->tap_count; ++i)
         add_tap(&list, plugin->taps[i], i);
     add_student(&list, net);
@@ -84,6 +99,7 @@ static char *sidecar_name(const char *filename, const char *suffix) {
 
 static void write_sidecar(network *net, const char *path) {
     vkd_plugin *plugin = vkd_of(net);
+    plugin->weights_hash = hash_weights(net);
     block_list list = list_blocks(net);
     vkd_checkpoint_key key = {*net->seen, plugin->cfg_hash, plugin->teacher_hash};
     vkd_error err;
@@ -120,34 +136,47 @@ void vkd_sidecar_save(network *net, const char *filename) {
     free(next);
 }
 
-// False: there is no such file. *seen: of the file.
-static bool read_sidecar(network *net, const char *path, uint64_t *seen) {
+// False: there is none, or it is refused; err then says why, and is empty where the file is not there.
+static bool read_sidecar(network *net, const char *path, vkd_error *err) {
+    err->text[0] = 0;
     if (access(path, F_OK)) return false;
     vkd_plugin *plugin = vkd_of(net);
     block_list list = list_blocks(net);
     vkd_checkpoint_key key = {0, plugin->cfg_hash, plugin->teacher_hash};
-    vkd_error err;
-    if (vkd_checkpoint_read(path, &key, list.blocks, list.count, &err)) vkd_fail("%s", err.text);
+    bool whole = vkd_checkpoint_read(path, &key, list.blocks, list.count, err) == VKD_OK;
     free(list.blocks);
-    *seen = key.seen;
-    return true;
+    if (whole && key.seen != *net->seen)
+        vkd_error_set(
+            err, VKD_BAD_FILE,
+            "%s: of another moment: it has seen %llu images, the weights %zu; remove it to start the "
+            "projections afresh",
+            path, (unsigned long long)key.seen, *net->seen);
+    else if (whole && plugin->weights_hash != hash_weights(net))
+        vkd_error_set(err, VKD_BAD_FILE,
+                      "%s: of other weights than those beside it; remove it to start the projections afresh",
+                      path);
+    return !err->text[0];
 }
 
 bool vkd_sidecar_load(network *net, const char *filename) {
     char *path = sidecar_name(filename, ".vkd"), *next = sidecar_name(filename, ".vkd.next");
-    const char *used = path;
-    uint64_t seen = 0, next_seen;
-    bool there = read_sidecar(net, path, &seen);
-    if ((!there || seen != *net->seen) && !access(next, F_OK) && read_sidecar(net, next, &next_seen)) {
-        there = true;
-        seen = next_seen;
-        used = next;
-    }
-    if (there && seen != *net->seen)
-        vkd_fail("%s: of another moment: it has seen %llu images, the weights %zu; start afresh with -clear",
-                 used, (unsigned long long)seen, *net->seen);
-    if (there) fprintf(stderr, "Loading taps from %s...Done!\n", used);
+    const char *used = NULL;
+    vkd_error err, next_err;
+    if (read_sidecar(net, path, &err))
+        used = path;
+    else if (read_sidecar(net, next, &next_err))
+        used = next; // a kill came between the weights' new name and the sidecar's
+    if (!used && err.text[0]) vkd_fail("%s", err.text);
+    if (used) fprintf(stderr, "Loading taps from %s...Done!\n", used);
     free(path);
     free(next);
-    return there;
+    return used != NULL;
+}
+
+void vkd_sidecar_remove(const char *filename) {
+    char *path = sidecar_name(filename, ".vkd"), *next = sidecar_name(filename, ".vkd.next");
+    remove(path);
+    remove(next);
+    free(path);
+    free(next);
 }

@@ -1,0 +1,101 @@
+#!/usr/bin/env bash
+# Darknet's own trainer of classifiers takes a teacher too: its cfg's sections are all it needs.
+# shellcheck disable=SC1091,SC2119,SC2154,SC2317 # common.bash, and functions that check() calls
+. "$(dirname "$0")/common.bash"
+pictures 12
+check classifier_teacher teacher
+
+# A class is a word in the picture's path.
+mkdir sorted
+printf 'evenclass\noddclass\n' >classes
+for picture in images/*.ppm; do
+    number=${picture#images/p}
+    number=${number%.ppm}
+    class=evenclass
+    [ $((10#$number % 2)) -eq 0 ] || class=oddclass
+    cp "$picture" "sorted/${class}_$number.ppm"
+done
+ls -d "$work"/sorted/*.ppm >sorted.txt
+
+student() {
+    conv 4 2 3 leaky bn
+    conv 6 2 3 leaky bn
+    conv 2 1 1 linear
+    printf '\n[avgpool]\n\n[softmax]\ngroups=1\n'
+}
+# classifier NAME CFG ARGUMENT...
+classifier() {
+    local name=$1 cfg=$2
+    shift 2
+    mkdir -p "$name"
+    printf 'classes=2\ntrain=sorted.txt\nvalid=sorted.txt\nlabels=classes\nbackup=%s\ntop=1\n' "$name" >"$name.data"
+    timeout 120 "$DARKNET" classifier train "$name.data" "$cfg" "$@" >"$name.log" 2>&1 </dev/null || {
+        echo "exit status $?"
+        tail -n 10 "$name.log"
+        return 1
+    }
+}
+
+{
+    net 30
+    student
+} >plain.cfg
+for how in weight=0 ratio=0.5 pool=global; do
+    {
+        net 30 "${teacher_keys[@]}"
+        student
+        tap 1 1 $how
+    } >"${how%=*}.cfg"
+done
+check classifier_plain classifier plain plain.cfg -seed 3
+check classifier_plain_again classifier again plain.cfg -seed 3
+check classifier_plain_other_seed classifier other plain.cfg -seed 4
+check classifier_weight_0 classifier weight weight.cfg -seed 3
+check classifier_dense classifier ratio ratio.cfg -seed 3
+check classifier_global classifier pool pool.cfg -seed 3
+check classifier_global_again classifier pool2 pool.cfg -seed 3
+# The teacher by flags, over a cfg that names none.
+sed '/^teacher_[cw]/d' pool.cfg >flags.cfg
+check classifier_flags classifier flags flags.cfg -teacher_cfg teacher.cfg -teacher_weights teacher.weights -seed 3
+
+check classifier_seed_same_bytes same plain/plain.weights again/plain.weights
+check classifier_seed_another_differs differ plain/plain.weights other/plain.weights
+check classifier_weight_0_is_the_plain_run same plain/plain.weights weight/weight.weights
+check classifier_dense_tap_changes_the_student differ plain/plain.weights ratio/ratio.weights
+check classifier_global_tap_changes_the_student differ plain/plain.weights pool/pool.weights
+check classifier_pool_is_not_dense differ ratio/ratio.weights pool/pool.weights
+check classifier_tapped_same_bytes same pool/pool.weights pool2/pool.weights
+check classifier_flags_are_the_cfg same pool/pool.weights flags/flags.weights
+sidecars() {
+    [ -s pool/pool.weights.vkd ] && [ -s pool/pool_3.weights.vkd ] && [ ! -e plain/plain.weights.vkd ]
+}
+check classifier_leaves_sidecars sidecars
+
+# What it leaves is a plain classifier.
+predicted() {
+    "$DARKNET" vkd strip pool.cfg >stripped.cfg || return
+    sed -e 's/^top=1/top=2/' pool.data >predict.data
+    echo "names=classes" >>predict.data
+    "$DARKNET" classifier predict predict.data stripped.cfg pool/pool.weights "$(head -n 1 sorted.txt)" >predicted.txt 2>&1 </dev/null || {
+        tail -n 3 predicted.txt
+        return 1
+    }
+    cat predicted.txt
+    grep -q '^ *[0-9.]*%: evenclass$' predicted.txt && grep -q '^ *[0-9.]*%: oddclass$' predicted.txt
+}
+check classifier_predicts predicted
+
+# The taps attach at the first step, which has counted its own images by then.
+resumed() {
+    sed s/max_batches=30/max_batches=40/ pool.cfg >longer.cfg
+    classifier whole longer.cfg -seed 3 || return
+    classifier resumed longer.cfg pool/pool.weights -seed 3 || return
+    grep -q "^Loading taps from pool/pool.weights.vkd...Done!" resumed.log || return
+    cmp whole/longer.weights resumed/longer.weights && cmp whole/longer.weights.vkd resumed/longer.weights.vkd
+}
+check classifier_resumes resumed
+mkdir r
+sed 's/backup=.*/backup=r/' pool.data >r.data
+check classifier_refuses_a_missing_teacher refuse "none.weights: cannot be opened: No such file or directory" \
+    "$DARKNET" classifier train r.data pool.cfg -teacher_weights none.weights
+exit "$status"
