@@ -1,0 +1,112 @@
+#!/usr/bin/env bash
+# The seam changes nothing for a cfg without vkd sections: the same program, linked to Darknet with patches/series up to
+# the seam (no 3xx patch, none of the plugin) and to the whole, trains the same weights to the byte.
+# shellcheck disable=SC1091,SC2119,SC2154,SC2317 # common.bash, and functions that check() calls
+. "$(dirname "$0")/common.bash"
+: "${BUILD:=$root/build}"
+CC=${CC:-gcc}
+host=$BUILD/without_seam
+pristine=$root/build/download/darknet
+[ ! -d "$BUILD/source/src" ] || pristine=$BUILD/source
+
+# The flags of the build under test: other ones would round differently.
+flags=$(cat "$BUILD/flags")
+compile=${flags##* VKD_CFLAGS=}
+compile=${compile%% VKD_LDFLAGS=*}
+link=${flags##* VKD_LDFLAGS=}
+link=${link%% VKD_DEPS=*}
+openmp=$(grep -o 'OPENMP=[01]' <<<"$flags" | head -n 1)
+opts=$(sed -n 's/.* OPTS=\(.*\)$/\1/p' <<<"$flags")
+[ -z "$opts" ] || opts=${opts%% -O3 --compiler-options*}
+
+build_without_seam() {
+    cmp -s "$BUILD/flags" "$host.flags" || rm -rf "$host"
+    mkdir -p patches
+    cp "$root"/patches/[12]*.patch patches
+    grep -v '^3' "$root/patches/series" >patches/series
+    "$root/scripts/patch_darknet.sh" "$pristine" patches "$host" || return
+    ! grep -rn vkd_ "$host/src" "$host/include" || return
+    mkdir -p "$host/obj" "$host/backup" "$host/results"
+    # Its own -march and include paths only; GPU and OpenCV play no part in training on the CPU.
+    make --no-print-directory -s -C "$host" GPU=0 CUDNN=0 OPENCV=0 DEBUG=0 "$openmp" CC="$CC" VKD_CFLAGS="$compile" \
+        VKD_LDFLAGS="$link" VKD_DEPS= VKD_LIBS= ${opts:+OPTS="$opts"} libdarknet.a || return
+    cp "$BUILD/flags" "$host.flags"
+}
+if grep -q ' -DGPU\| -DOPENCV' <<<"$flags"; then
+    echo "ok stock_training # skipped: the build under test has GPU or OPENCV"
+    exit 0
+fi
+check stock_training_build build_without_seam
+
+cat >driver.c <<'END'
+#include "darknet.h"
+#include "data.h"
+#include "network.h"
+#include "parser.h"
+int main(int argc, char **argv)
+{
+    gpu_index = -1;
+    srand(11);
+    network *net = load_network(argv[1], 0, 0);
+    list *names = get_paths("train.txt");
+    char **paths = (char **)list_to_array(names);
+    layer head = net->layers[net->n - 1];
+    srand(12);
+    while(get_current_batch(net) < net->max_batches){
+        data d = load_data_detection(net->batch*net->subdivisions, paths, names->size, net->w, net->h,
+                head.max_boxes, head.classes, .2, .1, 1.5, 1.5);
+        train_network(net, d);
+        free_data(d);
+        if(argc > 3 && get_current_batch(net) == net->max_batches/2) resize_network(net, 64, 96);
+    }
+    save_weights(net, argv[2]);
+    return 0;
+}
+END
+compile_driver() {
+    local tree=$1 out=$2
+    shift 2
+    # shellcheck disable=SC2086 # lists of flags
+    "$CC" -w -O1 $compile -I"$tree/include" -I"$tree/src" driver.c -o "$out" \
+        -Wl,--start-group "$tree/libdarknet.a" "$@" -Wl,--end-group $link -ldl
+}
+check stock_training_link_without compile_driver "$host" without
+check stock_training_link_with compile_driver "$BUILD/darknet" with "$BUILD/libvkd_host.a" "$BUILD/libvkd.a"
+
+pictures 13
+{
+    net 20
+    conv 4 2 3 leaky bn
+    conv 8 1 3 leaky bn
+    conv 4 1 1 leaky bn
+    printf '\n[shortcut]\nfrom=-3\nactivation=linear\n'
+    printf '\n[maxpool]\nsize=2\nstride=2\n'
+    printf '\n[dropout]\nprobability=.3\n'
+    conv 6 1 3 leaky bn
+    printf '\n[upsample]\nstride=2\n\n[route]\nlayers=-1,3\n'
+    conv 14 1 1 linear
+    yolo
+} >dropout.cfg
+# [dropout] cannot change its size.
+sed '/^\[dropout\]/,/^probability/d' dropout.cfg >resized.cfg
+
+# trained NAME ARGUMENT...: NAME.cfg by both programs.
+trained() {
+    local name=$1 program
+    shift
+    for program in without with; do
+        "./$program" "$name.cfg" "$name.$program" "$@" >"$program.said" 2>"$program.log" || {
+            tail -n 3 "$program.log"
+            return 1
+        }
+    done
+    grep -c 'Avg IOU' with.said
+    [ "$(wc -c <"$name.with")" -gt 1000 ] && cmp without.said with.said && cmp "$name.without" "$name.with"
+}
+check stock_training_same_bytes trained dropout
+check stock_training_same_bytes_resized trained resized resize
+learnt() {
+    ! cmp -s dropout.with resized.with
+}
+check stock_training_is_of_the_cfg learnt
+exit "$status"
