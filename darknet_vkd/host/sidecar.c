@@ -145,12 +145,13 @@ static bool read_sidecar(network *net, const char *path, vkd_error *err) {
     vkd_checkpoint_key key = {0, plugin->cfg_hash, plugin->teacher_hash};
     bool whole = vkd_checkpoint_read(path, &key, list.blocks, list.count, err) == VKD_OK;
     free(list.blocks);
-    if (whole && key.seen != *net->seen)
+    // Of the loading: the first step, which attaches the taps, has counted its own images already.
+    if (whole && key.seen != plugin->seen)
         vkd_error_set(
             err, VKD_BAD_FILE,
             "%s: of another moment: it has seen %llu images, the weights %zu; remove it to start the "
             "projections afresh",
-            path, (unsigned long long)key.seen, *net->seen);
+            path, (unsigned long long)key.seen, plugin->seen);
     else if (whole && plugin->weights_hash != hash_weights(net))
         vkd_error_set(err, VKD_BAD_FILE,
                       "%s: of other weights than those beside it; remove it to start the projections afresh",
