@@ -132,7 +132,7 @@ refused resume_text_for_a_sidecar "r_from/text.backup.vkd: not a .vkd sidecar" o
 copy older
 cp one_whole/one_final.weights.vkd r_from/older.backup.vkd
 refused resume_sidecar_of_another_moment \
-    "r_from/older.backup.vkd: of another moment: it has seen 2400 images, the weights 400; start afresh with -clear" \
+    "r_from/older.backup.vkd: of another moment: it has seen 2400 images, the weights 400; remove it to start the projections afresh" \
     one.cfg r_from/older.backup
 sed 's/teacher_from=1/&\nratio=0.3/' one.cfg >other.cfg
 refused resume_other_cfg "one_from/one.backup.vkd: of another cfg; train with the cfg it was made with, or start afresh with -clear" \

@@ -96,6 +96,6 @@ resumed() {
 check classifier_resumes resumed
 mkdir r
 sed 's/backup=.*/backup=r/' pool.data >r.data
-check classifier_refuses_a_missing_teacher refuse "none.weights: cannot be opened: No such file or directory" \
+check classifier_refuses_a_missing_teacher refuse "-teacher_weights: none.weights: No such file or directory" \
     "$DARKNET" classifier train r.data pool.cfg -teacher_weights none.weights
 exit "$status"

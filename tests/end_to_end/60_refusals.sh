@@ -64,9 +64,9 @@ refused teacher_without_cfg \
     "unnamed.cfg: a teacher's weights is named but not its cfg (teacher_cfg); give both, in [net] or as flags" \
     r.data unnamed.cfg -teacher_weights teacher.weights
 changed 's/^teacher_weights=.*/teacher_weights=no_such.weights/'
-refused teacher_weights_missing "no_such.weights: cannot be opened: No such file or directory" r.data changed.cfg
+refused teacher_weights_missing "changed.cfg: [net] teacher_weights: no_such.weights: No such file or directory" r.data changed.cfg
 # The flag wins over the cfg.
-refused teacher_weights_flag_missing "other.weights: cannot be opened: No such file or directory" r.data tapped.cfg \
+refused teacher_weights_flag_missing "-teacher_weights: other.weights: No such file or directory" r.data tapped.cfg \
     -teacher_weights other.weights
 : >empty.weights
 refused teacher_weights_empty "empty.weights: the file ends within its header" r.data tapped.cfg -teacher_weights empty.weights
@@ -89,7 +89,7 @@ other_cfg() {
     tail -n 1 err | grep -qx "teacher.weights: layer [01] of the teacher: found a variance of -.*; these are another cfg's weights"
 }
 check refused_teacher_weights_of_another_cfg other_cfg
-refused teacher_cfg_missing "none.cfg: cannot be opened: No such file or directory" r.data tapped.cfg -teacher_cfg none.cfg
+refused teacher_cfg_missing "-teacher_cfg: none.cfg: No such file or directory" r.data tapped.cfg -teacher_cfg none.cfg
 sed 's/channels=3/channels=1/' teacher.cfg >grey.cfg
 refused teacher_channels "grey.cfg: the teacher takes 1 channels; expected the student's 3" r.data tapped.cfg \
     -teacher_cfg grey.cfg

@@ -54,6 +54,11 @@ static const net_case cases[] = {
      NET(2, 29, 23) NAMED CONV(5, 3, 1, logistic) CONV(6, 3, 1, tanh) HEAD
      "[vkd_whiten]\nmode=whiten\nstatistics=batch\n\n" TAP(1, 0, ""),
      TEACHER, false},
+    // [dropout] works in place, so the tap sits behind it. The seed gives every forward the same mask.
+    {"dropout_behind",
+     NET(2, 29, 23) NAMED CONV(5, 3, 1, logistic)
+         CONV(6, 3, 1, tanh) "[dropout]\nprobability=.3\n\n" HEAD BATCH_TARGET TAP(1, 0, ""),
+     TEACHER, false},
     // One batch again and again: the running average is that batch's own statistics.
     {"running_target_two_taps",
      NET(2, 29, 23) NAMED CONV(5, 3, 1, logistic) TAP(-1, 1, "") CONV(6, 3, 2, tanh)
@@ -227,6 +232,7 @@ static void test_gradient(void **state) {
 
 int main(void) {
     struct CMUnitTest tests[case_count];
+    vkd_run_always_seed();
     for (int i = 0; i < case_count; ++i)
         tests[i] = (struct CMUnitTest){cases[i].name, test_gradient, NULL, NULL, (void *)&cases[i]};
     return _cmocka_run_group_tests("taps", tests, case_count, enter_folder, leave_folder);
