@@ -55,9 +55,10 @@ static const net_case cases[] = {
      "[vkd_whiten]\nmode=whiten\nstatistics=batch\n\n" TAP(1, 0, ""),
      TEACHER, false},
     // [dropout] works in place, so the tap sits behind it. The seed gives every forward the same mask.
+    // Only a linear layer may stand before it: Darknet takes an activation's slope from the dropped output.
     {"dropout_behind",
      NET(2, 29, 23) NAMED CONV(5, 3, 1, logistic)
-         CONV(6, 3, 1, tanh) "[dropout]\nprobability=.3\n\n" HEAD BATCH_TARGET TAP(1, 0, ""),
+         CONV(6, 3, 1, linear) "[dropout]\nprobability=.3\n\n" HEAD BATCH_TARGET TAP(1, 0, ""),
      TEACHER, false},
     // One batch again and again: the running average is that batch's own statistics.
     {"running_target_two_taps",
