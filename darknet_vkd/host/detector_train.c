@@ -153,13 +153,28 @@ static pthread_t start_loading(training *t, size_t batch, data *d) {
     return load_data(t->args);
 }
 
+// A loss is known one step before its gradient is in the weights, so these are looked at before they replace
+// a good checkpoint.
+static void check_weights_are_finite(training *t) {
+    const network *net = t->net;
+    for (int i = 0; i < net->n; ++i) {
+        const layer *l = &net->layers[i];
+        if (l->type != CONVOLUTIONAL || vkd_all_finite(l->weights, (size_t)l->nweights)) continue;
+        vkd_log_break(&t->log);
+        vkd_fail("batch %zu: the weights of layer %d are not finite; nothing is written, earlier checkpoints "
+                 "stay: "
+                 "lower the learning rate or lengthen burn_in",
+                 get_current_batch(t->net), i);
+    }
+}
+
 static void save(training *t, const char *suffix) {
     size_t size = strlen(t->directory) + strlen(t->base) + strlen(suffix) + 2;
     char *path = malloc(size);
     if (!path) vkd_fail("no memory for a checkpoint's name");
     snprintf(path, size, "%s/%s%s", t->directory, t->base, suffix);
+    check_weights_are_finite(t);
     vkd_log_break(&t->log);
-    vkd_sidecar_prepare(t->net, path);
     save_weights(t->net, path);
     vkd_log_flush(&t->log);
     free(path);
@@ -175,13 +190,14 @@ static void save_when_due(training *t, size_t batch) {
     }
 }
 
-static void train_batches(training *t) {
+// False: there was nothing to train.
+static bool train_batches(training *t) {
     network *net = t->net;
     size_t batch = get_current_batch(net), end = (size_t)net->max_batches;
     if (batch >= end) {
         fprintf(stderr, "%s has seen %zu batches of %zu; nothing is left to train (-clear starts afresh)\n",
                 t->request.weights ? t->request.weights : t->request.cfg, batch, end);
-        return;
+        return false;
     }
     data loaded, next;
     pthread_t loader = start_loading(t, batch, &next);
@@ -196,14 +212,15 @@ static void train_batches(training *t) {
         batch = get_current_batch(net);
         if (!vkd_is_finite(loss)) {
             vkd_log_break(&t->log);
-            vkd_fail("batch %zu: the loss is not finite; the last checkpoint in %s is kept: lower the "
-                     "learning rate "
-                     "or lengthen burn_in",
-                     batch, t->directory);
+            vkd_fail("batch %zu: the loss is not finite; earlier checkpoints stay: lower the learning rate "
+                     "or lengthen "
+                     "burn_in",
+                     batch);
         }
         vkd_log_batch(&t->log, net, loss);
         save_when_due(t, batch);
     }
+    return true;
 }
 
 // What distillation costs, where there is any.
@@ -223,6 +240,10 @@ void vkd_detector_train(int argc, char **argv) {
         vkd_fail("detector train: -gpus: several GPUs are not available yet");
     if (t.request.gpus && gpu_index >= 0) gpu_index = atoi(t.request.gpus);
     if (gpu_index >= 0) cuda_set_device(gpu_index);
+#else
+    if (t.request.gpus)
+        fprintf(stderr, "-gpus %s: this program is built without GPU=1; training on the CPU\n",
+                t.request.gpus);
 #endif
     check_cfg(t.request.cfg);
     read_data(&t);
@@ -235,9 +256,10 @@ void vkd_detector_train(int argc, char **argv) {
     fprintf(stderr, "Training %s on %d pictures, batches of %d, seed %llu\n", t.request.cfg, t.path_count,
             t.args.n, (unsigned long long)vkd_run_options()->seed);
     size_t first = get_current_batch(t.net);
-    train_batches(&t);
-    save(&t, "_final.weights");
-    print_cost(&t, get_current_batch(t.net) - first);
+    if (train_batches(&t)) {
+        save(&t, "_final.weights");
+        print_cost(&t, get_current_batch(t.net) - first);
+    }
     vkd_log_close(&t.log);
     free_network(t.net);
 }

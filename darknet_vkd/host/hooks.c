@@ -77,10 +77,18 @@ void vkd_forward(network *net) {
 
 static void stop_if_idle(const vkd_tap *tap, size_t batch, int i) {
     if (tap->idle < idle_limit) return;
-    vkd_fail(
-        "batch %zu: vkd tap %d (student layer %d): its gradient was zero or not finite for %d batches; check "
-        "that the layer is alive and the teacher's weights belong to its cfg",
-        batch, i, tap->options.from, tap->idle);
+    vkd_fail("batch %zu: vkd tap %d (student layer %d): its gradient was zero or not finite for %d forward "
+             "passes in a row; check "
+             "that the layer is alive and the teacher's weights belong to its cfg",
+             batch, i, tap->options.from, tap->idle);
+}
+
+// [dropout] works in place: behind it the output and the delta are the dropped ones, so that is where the tap
+// sits.
+static int gradient_layer(const network *net, int from) {
+    while (from + 1 < net->n && net->layers[from + 1].type == DROPOUT)
+        ++from;
+    return from;
 }
 
 void vkd_backward(network *net, int i) {
@@ -90,7 +98,8 @@ void vkd_backward(network *net, int i) {
     for (int t = 0; t < plugin->tap_count; ++t) {
         vkd_tap *tap = plugin->taps[t];
         size_t batch = current_batch(net);
-        if (tap->options.from != i || vkd_schedule_finished(&tap->options, batch, (size_t)net->max_batches))
+        if (gradient_layer(net, tap->options.from) != i ||
+            vkd_schedule_finished(&tap->options, batch, (size_t)net->max_batches))
             continue;
         float *delta = net->layers[i].delta;
         size_t size = (size_t)net->layers[i].outputs * (size_t)net->batch;
@@ -138,7 +147,15 @@ void vkd_resized(network *net) {
     }
 }
 
+void vkd_saving(network *net, const char *filename, int cutoff) {
+    if (cutoff >= net->n) vkd_sidecar_prepare(net, filename);
+}
+
 void vkd_saved(network *net, const char *filename, int cutoff) {
     vkd_plugin *plugin = vkd_of(net);
-    if (plugin && plugin->tap_count && cutoff >= net->n) vkd_sidecar_save(net, filename);
+    if (!plugin || cutoff < net->n) return;
+    if (plugin->tap_count)
+        vkd_sidecar_save(net, filename);
+    else
+        vkd_sidecar_remove(filename);
 }

@@ -67,7 +67,8 @@ void vkd_run_parse(int argc, char **argv) {
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
     run.seed = (uint64_t)now.tv_sec * 1000000007u ^ (uint64_t)now.tv_nsec;
-    const char *seed = take_flag(argc, argv, "-seed");
+    // `rnn generate -seed TEXT` is Darknet's own.
+    const char *seed = argc > 1 && !strcmp(argv[1], "rnn") ? NULL : take_flag(argc, argv, "-seed");
     if (!seed) return;
     char *end;
     errno = 0;

@@ -100,7 +100,7 @@ void vkd_net_parsed(network *net) {
         net->w = loading.w;
         net->h = loading.h;
     }
-    net->inputs = net->w * net->h * net->c;
+    if (net->w && net->h) net->inputs = net->w * net->h * net->c;
 }
 
 // W <- W s, b <- b - mean s with s = scale / (sqrt(var) + 1e-6), Darknet's own normalize_cpu.

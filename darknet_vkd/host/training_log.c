@@ -1,6 +1,7 @@
 #define _POSIX_C_SOURCE 200809L
 #include "host/training_log.h"
 
+#include "core/file.h"
 #include "host/run.h"
 
 #include <errno.h>
@@ -46,13 +47,13 @@ void vkd_log_open(vkd_training_log *log, const char *directory, const char *base
     char *path = malloc(size);
     if (!path) vkd_fail("no memory for the log's name");
     snprintf(path, size, "%s/%s_log.csv", directory, base);
+    // The rows of a resumed run are cut in a file of their own, which then takes the log's place.
     char *kept = log->first_batch ? rows_until(path, log->first_batch) : NULL;
-    log->csv = fopen(path, "w");
+    vkd_error err;
+    if (kept && vkd_file_write(path, kept, strlen(kept), &err)) vkd_fail("%s", err.text);
+    log->csv = fopen(path, kept ? "a" : "w");
     if (!log->csv) vkd_fail("%s: cannot be written: %s", path, strerror(errno));
-    if (kept)
-        fputs(kept, log->csv);
-    else
-        write_header(log->csv, vkd_of(net));
+    if (!kept) write_header(log->csv, vkd_of(net));
     fflush(log->csv);
     free(kept);
     free(path);
