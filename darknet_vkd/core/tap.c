@@ -13,8 +13,8 @@
 enum { stream_projection = 0x50 };
 
 static const float student_eps = 1e-5f;
-// Of the gradient norms: an average over about fifty batches.
-static const double norm_momentum = 0.98;
+// Of the gradient norms: an average over about ten batches, since early in training they fall fast.
+static const double norm_momentum = 0.9;
 
 static bool is_global(const vkd_tap *tap) {
     return tap->options.pool == VKD_OPTION_POOL_GLOBAL;
@@ -232,8 +232,11 @@ double vkd_tap_weigh(vkd_tap *tap, const float *task, double factor) {
     tap->task_norm = m * tap->task_norm + (1 - m) * task_norm;
     tap->loss_norm = m * tap->loss_norm + (1 - m) * loss_norm;
     ++tap->norm_steps;
-    tap->weight = factor * (tap->options.has_weight ? tap->options.weight
-                                                    : tap->options.ratio * tap->task_norm / tap->loss_norm);
+    // A batch whose own gradient stands out above the average is held to it: one spike of |dx|, as a channel of
+    // the student that nearly dies makes through 1 / std, can otherwise end a run.
+    double norm = loss_norm > tap->loss_norm ? loss_norm : tap->loss_norm;
+    tap->weight =
+        factor * (tap->options.has_weight ? tap->options.weight : tap->options.ratio * tap->task_norm / norm);
     tap->ratio = task_norm > 0 ? tap->weight * loss_norm / task_norm : 0;
     return tap->weight;
 }
