@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what a step needs, from the Debian/Ubuntu archive the machine already uses.
-#   scripts/install_deps.sh GROUP...     GROUP: build, test, stock, demo, opencv
+#   scripts/install_deps.sh [GROUP...]     GROUP: build, test, stock, demo, opencv; none: all but opencv
 # Asks dpkg first: when everything is there, nothing is run and the network is not touched.
 set -euo pipefail
 
@@ -51,6 +51,8 @@ present() {
 }
 
 missing=()
+# Without a group: all but OpenCV.
+[ $# -gt 0 ] || set -- build test stock demo
 for group in "$@"; do
     list=$(packages_of "$group")
     for package in $list; do
