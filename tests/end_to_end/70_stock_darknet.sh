@@ -66,18 +66,19 @@ same_rows() {
 check stock_same_detections_class_one same_rows one
 check stock_same_detections_class_two same_rows two
 confident() {
-    awk '$2 > 0.1 { ++count } END { print count; exit !(count > 5) }' ours/*.txt
+    awk '$2 > 0.05 { ++count } END { print count; exit !(count > 5) }' ours/*.txt
 }
 check stock_student_has_learnt confident
 
-# `detector test` prints class and percent; of the JPEG itself the two decoders may differ by a percent.
+# `detector test` prints class and percent. Of the JPEG itself the two decoders may differ by a percent, and at the
+# threshold by a box: the surest of each class is compared.
 names_and_percents() {
-    sed -n 's/^\([a-z]*\): \([0-9]*\)%$/\1 \2/p' "$1" | sort -k1,1 -k2,2n
+    sed -n 's/^\([a-z]*\): \([0-9]*\)%$/\1 \2/p' "$1" | sort -k1,1 -k2,2nr | sort -u -k1,1
 }
 tested() {
-    "$DARKNET" detector test ours.data plain.cfg "$weights" data/dog.jpg -thresh .15 -out ours.picture >ours.txt 2>&1 </dev/null ||
+    "$DARKNET" detector test ours.data plain.cfg "$weights" data/dog.jpg -thresh .02 -out ours.picture >ours.txt 2>&1 </dev/null ||
         return
-    timeout 120 "$stock" detector test theirs.data plain.cfg "$weights" data/dog.jpg -thresh .15 -out theirs.picture \
+    timeout 120 "$stock" detector test theirs.data plain.cfg "$weights" data/dog.jpg -thresh .02 -out theirs.picture \
         >theirs.txt 2>&1 </dev/null || return
     names_and_percents ours.txt >ours.percents
     names_and_percents theirs.txt >theirs.percents
