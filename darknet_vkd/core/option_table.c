@@ -73,6 +73,10 @@ static const vkd_option_row projection_rows[] = {
      .help = "a fixed weight instead of ratio: weight * mean over locations and teacher channels, summed "
              "over images; "
              "0 trains bit for bit like the plain cfg"},
+    {"foreground", TAP(foreground), .type = VKD_ROW_FLOAT, .min = 0, .max = 1, .initial = "0",
+     .needs_key = "pool", .needs = BIT(VKD_OPTION_POOL_DENSE),
+     .help = "share of the loss that falls on locations in a truth box ([yolo], [region]); 0: every location "
+             "counts the same"},
     {"student_norm", TAP(student_norm), WORD(student_norm_words), .initial = "standardize",
      .help = "how the student's features are normalised before P"},
     {"pool", TAP(pool), WORD(pool_words), .initial = "dense",

@@ -77,6 +77,7 @@ typedef struct vkd_tap_options {
     float ratio;
     bool has_weight;  // a fixed weight stands instead of the ratio
     float weight;     // 0 unless has_weight
+    float foreground; // 0..1; 0: every location counts the same
     int student_norm; // vkd_option_student_norm
     int pool;         // vkd_option_pool
     int warmup;       // batches

@@ -36,6 +36,9 @@ static void free_buffers(vkd_tap *tap) {
     free(tap->X);
     free(tap->dx);
     free(tap->residual);
+    free(tap->emphasis);
+    free(tap->weighted);
+    tap->emphasis = tap->weighted = NULL;
     tap->pooled = tap->resampled = tap->T = tap->X = tap->dx = tap->dX = tap->residual = NULL;
 }
 
@@ -57,6 +60,13 @@ static vkd_status make_buffers(vkd_tap *tap) {
     if (needs_resampling(tap) && !(tap->resampled = new_floats(teacher))) return VKD_OUT_OF_MEMORY;
     if (tap->options.student_norm == VKD_OPTION_STUDENT_STANDARDIZE && !(tap->X = new_floats(student)))
         return VKD_OUT_OF_MEMORY;
+    if (tap->options.foreground > 0) {
+        tap->emphasis = new_floats(samples);
+        tap->weighted = new_floats((size_t)s->n * (size_t)tap->locations);
+        if (!tap->emphasis || !tap->weighted) return VKD_OUT_OF_MEMORY;
+        for (size_t i = 0; i < samples; ++i)
+            tap->emphasis[i] = 1;
+    }
     if (!vkd_projection_is_isometry(&tap->projection) &&
         !(tap->residual = new_floats((size_t)s->n * (size_t)tap->locations)))
         return VKD_OUT_OF_MEMORY;
@@ -161,6 +171,26 @@ static double dot(const float *a, const float *b, size_t n) {
     return sum;
 }
 
+// y = s * x, each location (column) by its weight. y may be x.
+static void weigh_locations(const float *x, const float *s, int channels, int locations, float *y) {
+    for (int i = 0; i < channels; ++i)
+        for (int j = 0; j < locations; ++j) {
+            size_t at = (size_t)i * (size_t)locations + (size_t)j;
+            y[at] = s[j] * x[at];
+        }
+}
+
+// sum_j s_j <a_j, b_j> over locations j.
+static double weighted_dot(const float *a, const float *b, const float *s, int channels, int locations) {
+    double sum = 0;
+    for (int i = 0; i < channels; ++i)
+        for (int j = 0; j < locations; ++j) {
+            size_t at = (size_t)i * (size_t)locations + (size_t)j;
+            sum += (double)s[j] * a[at] * b[at];
+        }
+    return sum;
+}
+
 /*
  * sum |P X - T|^2 of one image, dX = 2c P'(P X - T), G += 2c (P X - T) X'.
  *
@@ -168,24 +198,54 @@ static double dot(const float *a, const float *b, size_t n) {
  * -2c T X' counts, since P X X' is normal to the manifold (method: |Px - t|^2 = |x - P't|^2 + |t|^2 -
  * |P't|^2).
  */
-static double image_loss(vkd_tap *tap, const float *X, const float *T, float c, float *dX) {
+static double isometry_loss(vkd_tap *tap, const float *X, const float *T, float c, float *dX) {
     vkd_projection *p = &tap->projection;
     int locations = tap->locations;
     size_t student = (size_t)p->k * (size_t)locations, teacher = (size_t)p->n * (size_t)locations;
-    if (vkd_projection_is_isometry(p)) {
-        vkd_projection_apply_adjoint(p, T, locations, 1, dX);
-        double sum = dot(X, X, student) - 2 * dot(X, dX, student) + dot(T, T, teacher);
-        for (size_t i = 0; i < student; ++i)
-            dX[i] = 2 * c * (X[i] - dX[i]);
-        vkd_projection_accumulate(p, T, X, locations, -2 * c);
-        return sum;
-    }
+    vkd_projection_apply_adjoint(p, T, locations, 1, dX);
+    double sum = dot(X, X, student) - 2 * dot(X, dX, student) + dot(T, T, teacher);
+    for (size_t i = 0; i < student; ++i)
+        dX[i] = 2 * c * (X[i] - dX[i]);
+    vkd_projection_accumulate(p, T, X, locations, -2 * c);
+    return sum;
+}
+
+// The same with a weight s for each location (column): sum s |P x - t|^2. P (sum s x x') is normal as well.
+static double emphasized_isometry_loss(vkd_tap *tap, const float *X, const float *T, const float *s, float c,
+                                       float *dX) {
+    vkd_projection *p = &tap->projection;
+    int locations = tap->locations;
+    size_t student = (size_t)p->k * (size_t)locations;
+    vkd_projection_apply_adjoint(p, T, locations, 1, dX);
+    double sum = weighted_dot(X, X, s, p->k, locations) - 2 * weighted_dot(X, dX, s, p->k, locations) +
+                 weighted_dot(T, T, s, p->n, locations);
+    for (size_t i = 0; i < student; ++i)
+        dX[i] = 2 * c * (X[i] - dX[i]);
+    weigh_locations(dX, s, p->k, locations, dX);
+    weigh_locations(T, s, p->n, locations, tap->weighted);
+    vkd_projection_accumulate(p, tap->weighted, X, locations, -2 * c);
+    return sum;
+}
+
+// Any P, and any weights s (NULL: all 1).
+static double residual_loss(vkd_tap *tap, const float *X, const float *T, const float *s, float c,
+                            float *dX) {
+    vkd_projection *p = &tap->projection;
+    int locations = tap->locations;
+    size_t teacher = (size_t)p->n * (size_t)locations;
     vkd_projection_apply(p, X, locations, tap->residual);
-    double sum = vkd_l2_forward(tap->residual, T, teacher);
     vkd_l2_backward(tap->residual, T, teacher, 0.5f, tap->residual);
+    double sum = s ? weighted_dot(tap->residual, tap->residual, s, p->n, locations)
+                   : dot(tap->residual, tap->residual, teacher);
+    if (s) weigh_locations(tap->residual, s, p->n, locations, tap->residual);
     vkd_projection_apply_adjoint(p, tap->residual, locations, 2 * c, dX);
     vkd_projection_accumulate(p, tap->residual, X, locations, 2 * c);
     return sum;
+}
+
+static double image_loss(vkd_tap *tap, const float *X, const float *T, const float *s, float c, float *dX) {
+    if (!vkd_projection_is_isometry(&tap->projection)) return residual_loss(tap, X, T, s, c, dX);
+    return s ? emphasized_isometry_loss(tap, X, T, s, c, dX) : isometry_loss(tap, X, T, c, dX);
 }
 
 static vkd_status refuse(vkd_tap *tap, vkd_status status) {
@@ -206,7 +266,8 @@ vkd_status vkd_tap_forward(vkd_tap *tap, const float *x, const float *t) {
     size_t student = (size_t)s->k * (size_t)tap->locations, teacher = (size_t)s->n * (size_t)tap->locations;
     double sum = 0;
     for (int b = 0; b < s->batch; ++b)
-        sum += image_loss(tap, X + (size_t)b * student, tap->T + (size_t)b * teacher, c,
+        sum += image_loss(tap, X + (size_t)b * student, tap->T + (size_t)b * teacher,
+                          tap->emphasis ? tap->emphasis + (size_t)b * (size_t)tap->locations : NULL, c,
                           tap->dX + (size_t)b * student);
     tap->loss = sum * c / s->batch;
     if (tap->options.student_norm == VKD_OPTION_STUDENT_STANDARDIZE)
@@ -232,8 +293,8 @@ double vkd_tap_weigh(vkd_tap *tap, const float *task, double factor) {
     tap->task_norm = m * tap->task_norm + (1 - m) * task_norm;
     tap->loss_norm = m * tap->loss_norm + (1 - m) * loss_norm;
     ++tap->norm_steps;
-    // A batch whose own gradient stands out above the average is held to it: one spike of |dx|, as a channel of
-    // the student that nearly dies makes through 1 / std, can otherwise end a run.
+    // A batch whose own gradient stands out above the average is held to it: one spike of |dx|, as a channel
+    // of the student that nearly dies makes through 1 / std, can otherwise end a run.
     double norm = loss_norm > tap->loss_norm ? loss_norm : tap->loss_norm;
     tap->weight =
         factor * (tap->options.has_weight ? tap->options.weight : tap->options.ratio * tap->task_norm / norm);

@@ -35,6 +35,8 @@ typedef struct vkd_tap {
     float *mean, *inv_std; // (k) of the student
     float *dx;             // (B,k,h,w) gradient of the loss with weight 1
     float *dX;             // (B,k,locations); dx itself where pool=dense
+    float *emphasis;       // (B,locations) weight of each location, mean 1; NULL where all count the same
+    float *weighted;       // (n,locations) emphasis * T
     float *residual;       // (n,locations) where P is no isometry
 
     // Running averages of gradient norms, for ratio=. 0 steps: none yet.
@@ -56,6 +58,7 @@ void vkd_tap_free(vkd_tap *tap);
 // For another grid (random=1). P and the statistics stay.
 vkd_status vkd_tap_resize(vkd_tap *tap, vkd_tap_shape shape);
 
+// Where tap->emphasis is not NULL (foreground > 0), the caller sets it before every forward.
 // Loss and dx for this batch; the projection's gradient += its own. VKD_NOT_FINITE: dx is then zero, and
 // neither statistics nor projection took the batch in.
 vkd_status vkd_tap_forward(vkd_tap *tap,

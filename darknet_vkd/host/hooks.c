@@ -1,6 +1,7 @@
 #define _POSIX_C_SOURCE 200809L
 #include "host/hooks.h"
 
+#include "core/foreground.h"
 #include "core/schedule.h"
 #include "host/plugin.h"
 #include "host/run.h"
@@ -64,6 +65,9 @@ void vkd_forward(network *net) {
             rest(tap);
             continue;
         }
+        if (tap->emphasis)
+            vkd_foreground_weights(net->truth, net->batch, net->truths / 5, tap->shape.h, tap->shape.w,
+                                   tap->options.foreground, tap->emphasis);
         vkd_status status = vkd_tap_forward(tap, net->layers[tap->options.from].output,
                                             plugin->teacher->layers[plugin->teacher_layer[i]].output);
         if (status && status != VKD_NOT_FINITE)

@@ -149,6 +149,11 @@ static void check_student_layer(const vkd_plugin *plugin, const network *net, in
         vkd_tap_error(&err, &plugin->cfg, tap, "from",
                       "layer %d is [%s], which has no feature map to learn; expected a layer before the head",
                       o->from, get_layer_string(net->layers[o->from].type));
+    else if (o->foreground > 0 && net->layers[net->n - 1].type != YOLO &&
+             net->layers[net->n - 1].type != REGION)
+        vkd_tap_error(&err, &plugin->cfg, tap, "foreground",
+                      "found %g; a network that ends in [%s] has no truth boxes, expected 0", o->foreground,
+                      get_layer_string(net->layers[net->n - 1].type));
     else if (o->from < first_trained_layer(net))
         vkd_tap_error(&err, &plugin->cfg, tap, "from",
                       "layer %d is not trained: stopbackward=1 stands behind it", o->from);

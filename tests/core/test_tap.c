@@ -84,6 +84,9 @@ static void check_gradients(const vkd_tap_options *o, const vkd_tap_shape *s, bo
     vkd_projection_matrix(&tap->projection, P);
     double *wide_x = widened(x, in), *wide_P = widened(P, nk), *expected = doubles(in + nk);
     double *T = reference_teacher(o, s, t), loss = reference_tap_loss(o, s, wide_x, T, wide_P);
+    assert_int_equal(tap->emphasis != NULL, o->foreground > 0);
+    for (int i = 0; tap->emphasis && i < s->batch * tap->locations; ++i)
+        tap->emphasis[i] = reference_emphasis(o, i / tap->locations, i % tap->locations);
     assert_ok(vkd_tap_forward(tap, x, t));
     assert_below(fabs(tap->loss * s->batch - loss) / ((loss + 1e-3) * EPS32), 30);
 
@@ -122,6 +125,8 @@ static void check_options(int map, const vkd_tap_shape *s, bool degenerate) {
                 if (way == 4) o.whiten.rank = (s->n + 1) / 2;
                 if (way == 5) o.whiten.whitening = VKD_OPTION_WHITENING_CHOLESKY;
                 check_gradients(&o, s, degenerate);
+                o.foreground = 0.5f;
+                if (pool == VKD_OPTION_POOL_DENSE) check_gradients(&o, s, degenerate);
             }
 }
 

@@ -1,0 +1,48 @@
+#include "core/foreground.h"
+
+#include <math.h>
+#include <stddef.h>
+#include <string.h>
+
+// First and last cell whose centre (i + 1/2) / cells lies in [centre - size/2, centre + size/2], and the
+// centre's own cell in any case.
+static void covered_cells(float centre, float size, int cells, int *first, int *last) {
+    double low = ((double)centre - size / 2) * cells - 0.5, high = ((double)centre + size / 2) * cells - 0.5;
+    int own = (int)((double)centre * cells);
+    own = own < 0 ? 0 : own >= cells ? cells - 1 : own;
+    *first = low <= 0 ? 0 : low >= own ? own : (int)ceil(low);
+    *last = high >= cells - 1 ? cells - 1 : high <= own ? own : (int)floor(high);
+    if (*first > own) *first = own;
+}
+
+static size_t mark(const float *boxes, int max_boxes, int h, int w, float *weight) {
+    size_t marked = 0;
+    for (int i = 0; i < max_boxes && boxes[5 * i] > 0; ++i) {
+        const float *box = boxes + 5 * i;
+        int left, right, top, bottom;
+        covered_cells(box[0], box[2], w, &left, &right);
+        covered_cells(box[1], box[3], h, &top, &bottom);
+        for (int y = top; y <= bottom; ++y)
+            for (int x = left; x <= right; ++x) {
+                marked += weight[y * w + x] == 0;
+                weight[y * w + x] = 1;
+            }
+    }
+    return marked;
+}
+
+void vkd_foreground_weights(const float *boxes, int batch, int max_boxes, int h, int w, double share,
+                            float *weight) {
+    size_t locations = (size_t)h * (size_t)w, total = (size_t)batch * locations, foreground = 0;
+    memset(weight, 0, total * sizeof *weight);
+    for (int b = 0; b < batch; ++b)
+        foreground +=
+            mark(boxes + (size_t)b * (size_t)max_boxes * 5, max_boxes, h, w, weight + (size_t)b * locations);
+    double on = 1, off = 1;
+    if (foreground > 0 && foreground < total) {
+        on = share * (double)total / (double)foreground;
+        off = (1 - share) * (double)total / (double)(total - foreground);
+    }
+    for (size_t i = 0; i < total; ++i)
+        weight[i] = (float)(weight[i] > 0 ? on : off);
+}
