@@ -50,6 +50,10 @@ static const net_case cases[] = {
      NET(2, 29, 23) NAMED CONV(5, 3, 1, logistic) CONV(6, 3, 1, tanh)
          HEAD BATCH_TARGET TAP(1, 0, "map=linear\n"),
      TEACHER, false},
+    {"foreground",
+     NET(2, 29, 23) NAMED CONV(5, 3, 1, logistic) CONV(6, 3, 1, tanh)
+         HEAD BATCH_TARGET TAP(1, 0, "foreground=0.6\n"),
+     TEACHER, false},
     {"whitened_target",
      NET(2, 29, 23) NAMED CONV(5, 3, 1, logistic) CONV(6, 3, 1, tanh) HEAD
      "[vkd_whiten]\nmode=whiten\nstatistics=batch\n\n" TAP(1, 0, ""),
@@ -231,10 +235,30 @@ static void test_gradient(void **state) {
     check_case(*state);
 }
 
+// make_student's box covers x 0.25..0.55, y 0.4..0.8 of each picture.
+static void test_foreground_is_the_truth(void **state) {
+    (void)state;
+    make_teacher(TEACHER);
+    network *net = make_student(NET(2, 24, 24) NAMED CONV(6, 3, 2, leaky)
+                                    HEAD BATCH_TARGET TAP(0, 0, "foreground=0.6\n"));
+    gradient_step(net);
+    const vkd_tap *tap = vkd_of(net)->taps[0];
+    assert_int_equal(tap->locations, 144);
+    for (int i = 0; i < 288; ++i) {
+        int x = i % 12, y = i % 144 / 12;
+        bool inside = x >= 3 && x <= 6 && y >= 5 && y <= 9; // centres .29 to .54 and .46 to .79
+        double expected = inside ? 0.6 * 144 / 20 : 0.4 * 144 / 124;
+        assert_true(fabs(tap->emphasis[i] - expected) <= 1e-5);
+    }
+    free_network(net);
+}
+
 int main(void) {
-    struct CMUnitTest tests[case_count];
+    struct CMUnitTest tests[case_count + 1];
     vkd_run_always_seed();
     for (int i = 0; i < case_count; ++i)
         tests[i] = (struct CMUnitTest){cases[i].name, test_gradient, NULL, NULL, (void *)&cases[i]};
-    return _cmocka_run_group_tests("taps", tests, case_count, enter_folder, leave_folder);
+    tests[case_count] =
+        (struct CMUnitTest){"foreground_is_the_truth", test_foreground_is_the_truth, NULL, NULL, NULL};
+    return _cmocka_run_group_tests("taps", tests, case_count + 1, enter_folder, leave_folder);
 }
