@@ -3,7 +3,7 @@
 # The flags are Darknet's, with its meaning: GPU CUDNN OPENCV OPENMP DEBUG (0 or 1).
 # Also: MARCH= (empty) builds for any machine of this kind, BUILD= names the folder for everything generated,
 # DARKNET_SRC= takes Darknet 61c9d02e from a folder of yours, INSTALL_DEPS=0 never calls the package manager,
-# V=1 shows Darknet's own compile lines.
+# V=1 shows every command.
 
 GPU     ?= 0
 CUDNN   ?= 0
@@ -90,6 +90,10 @@ LOW_TESTS  := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/numerics/test_*.c tests
 HOST_TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/host/test_*.c tests/patches/test_*.c))
 SHELL_TESTS := $(sort $(wildcard tests/scripts/*.sh)) $(sort $(wildcard tests/end_to_end/*.sh))
 
+# A line a file; V=1 shows the commands.
+Q   := $(if $(V),,@)
+SAY = $(if $(V),@:,@echo '  $(@:$(BUILD)/%=%)')
+
 MAKEFLAGS += --no-builtin-rules
 ifeq ($(filter -j%,$(MAKEFLAGS)),)
 MAKEFLAGS += -j$(shell nproc 2>/dev/null || echo 1)
@@ -138,15 +142,18 @@ $(DARKNET): $(HOST)/.patched $(BUILD)/flags $(LIBVKD) $(LIBHOST) FORCE
 
 $(BUILD)/obj/darknet_vkd/host/%.c.o: darknet_vkd/host/%.c $(BUILD)/flags | $(HOST)/.patched
 	@mkdir -p $(@D)
-	$(CC) $(VKD_CFLAGS) $(HOST_CFLAGS) -MMD -MP -c $< -o $@
+	$(SAY)
+	$(Q)$(CC) $(VKD_CFLAGS) $(HOST_CFLAGS) -MMD -MP -c $< -o $@
 
 $(BUILD)/obj/%.c.o: %.c $(BUILD)/flags | deps
 	@mkdir -p $(@D)
-	$(CC) $(VKD_CFLAGS) -MMD -MP -c $< -o $@
+	$(SAY)
+	$(Q)$(CC) $(VKD_CFLAGS) -MMD -MP -c $< -o $@
 
 $(BUILD)/obj/%.cu.o: %.cu $(BUILD)/flags | $(HOST)/.patched
 	@mkdir -p $(@D)
-	$(NVCC) $(NVCCFLAGS) -Idarknet_vkd $(if $(findstring /host/,$<),-I$(HOST)/include -I$(HOST)/src $(HOSTDEFS)) -c $< -o $@
+	$(SAY)
+	$(Q)$(NVCC) $(NVCCFLAGS) -Idarknet_vkd $(if $(findstring /host/,$<),-I$(HOST)/include -I$(HOST)/src $(HOSTDEFS)) -c $< -o $@
 
 # Made afresh, so that an object whose source is gone does not stay in it; the list file tells when that is.
 $(BUILD)/sources: FORCE
@@ -156,11 +163,11 @@ $(BUILD)/sources: FORCE
 
 $(LIBVKD): $(VKD_OBJ) $(BUILD)/sources
 	@rm -f $@
-	$(AR) rcs $@ $(VKD_OBJ)
+	$(Q)$(AR) rcs $@ $(VKD_OBJ)
 
 $(LIBHOST): $(HOST_OBJ) $(BUILD)/sources
 	@rm -f $@
-	$(AR) rcs $@ $(HOST_OBJ)
+	$(Q)$(AR) rcs $@ $(HOST_OBJ)
 
 -include $(patsubst %.o,%.d,$(VKD_OBJ) $(HOST_OBJ)) $(addsuffix .d,$(LOW_TESTS) $(HOST_TESTS))
 
@@ -169,11 +176,13 @@ $(LIBHOST): $(HOST_OBJ) $(BUILD)/sources
 # The lower floors are compiled and linked without Darknet, so that they cannot come to need it.
 $(LOW_TESTS): $(BUILD)/tests/%: tests/%.c $(LIBVKD) $(BUILD)/flags
 	@mkdir -p $(@D)
-	$(CC) $(VKD_CFLAGS) -Itests -MMD -MP -MF $@.d $< -o $@ $(LIBVKD) -lcmocka $(VKD_LDFLAGS)
+	$(SAY)
+	$(Q)$(CC) $(VKD_CFLAGS) -Itests -MMD -MP -MF $@.d $< -o $@ $(LIBVKD) -lcmocka $(VKD_LDFLAGS)
 
 $(HOST_TESTS): $(BUILD)/tests/%: tests/%.c $(DARKNET) $(BUILD)/flags
 	@mkdir -p $(@D)
-	$(CC) $(VKD_CFLAGS) $(HOST_TEST_CFLAGS) -Itests -MMD -MP -MF $@.d $< -o $@ -Wl,--start-group $(HOST)/libdarknet.a \
+	$(SAY)
+	$(Q)$(CC) $(VKD_CFLAGS) $(HOST_TEST_CFLAGS) -Itests -MMD -MP -MF $@.d $< -o $@ -Wl,--start-group $(HOST)/libdarknet.a \
 	    $(LIBHOST) $(LIBVKD) -Wl,--end-group -lcmocka $(VKD_LDFLAGS) -ldl $(OPENCVLIBS) $(GPULIBS)
 
 test-deps:
