@@ -9,6 +9,8 @@ it. One row a scene, the first N of the list; one column a detector, after the t
 
 import argparse
 import json
+import os
+import re
 import sys
 
 import matplotlib
@@ -17,6 +19,19 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402
 from matplotlib.patches import Rectangle  # noqa: E402
 from PIL import Image  # noqa: E402
+
+
+# COCO numbers its 80 classes from 1 to 90 and leaves these out.
+COCO_GAPS = (12, 26, 29, 30, 45, 66, 68, 69, 71, 83)
+COCO_IDS = [number for number in range(1, 91) if number not in COCO_GAPS]
+
+
+def numbering(data):
+    """How `detector map -json` numbers: picture i of the list at a path, and category ids to classes. With
+    eval=coco as COCO does, otherwise both count from 1."""
+    if data.get("eval") != "coco":
+        return (lambda i, path: i + 1), (lambda category: category - 1)
+    return (lambda i, path: int(re.findall("[0-9]+", os.path.basename(path))[-1])), COCO_IDS.index
 
 
 def read_data(path):
@@ -63,6 +78,7 @@ def main():
     data = read_data(args.data)
     names = read_lines(data["names"])
     pictures = read_lines(data["valid"])[: args.scenes]
+    picture_id, class_of = numbering(data)
     columns = []
     for result in args.results:
         name, path = result.split("=", 1)
@@ -70,7 +86,7 @@ def main():
         with open(path, encoding="utf-8") as file:
             for row in json.load(file):
                 if row["score"] >= args.thresh:
-                    found.setdefault(row["image_id"], []).append((row["category_id"] - 1, *row["bbox"]))
+                    found.setdefault(row["image_id"], []).append((class_of(row["category_id"]), *row["bbox"]))
         columns.append((name, found))
     figure, axes = plt.subplots(len(pictures), 1 + len(columns), squeeze=False,
                                 figsize=(2.0 * (1 + len(columns)), 2.05 * len(pictures)))
@@ -78,11 +94,11 @@ def main():
         picture = Image.open(path).convert("RGB")
         draw(axes[i][0], picture, truth_of(path, *picture.size), names)
         for j, (_, found) in enumerate(columns):
-            draw(axes[i][j + 1], picture, found.get(i + 1, []), names)
+            draw(axes[i][j + 1], picture, found.get(picture_id(i, path), []), names)
     for axis, title in zip(axes[0], ["truth"] + [name for name, _ in columns]):
         axis.set_title(title, fontsize=9)
     figure.tight_layout(pad=0.4)
-    figure.savefig(args.out, dpi=110)
+    figure.savefig(args.out, dpi=90)
 
 
 if __name__ == "__main__":
