@@ -44,8 +44,7 @@ start() {
     mv "$data.new" "$data"
 }
 
-# derive_cfg FROM TO: the cfg with BATCHES batches, its steps moved along, its burn-in at most a third of them (a
-# shorter one diverges).
+# derive_cfg FROM TO: the cfg with BATCHES batches, its steps moved along. The burn-in stays: a shorter one diverges.
 derive_cfg() {
     if [ -z "$BATCHES" ]; then
         cp "$1" "$2.new"
@@ -53,8 +52,6 @@ derive_cfg() {
         awk -v batches="$BATCHES" '
             FNR == NR { if ($0 ~ /^max_batches=/) { split($0, kv, "="); was = kv[2] } next }
             /^max_batches=/ { print "max_batches=" batches; next }
-            /^burn_in=/ { split($0, kv, "="); third = int(batches / 3)
-                print "burn_in=" (kv[2] < third ? kv[2] : third); next }
             /^steps=/ { sub(/^steps=/, ""); n = split($0, at, ",")
                 for (i = 1; i <= n; i++) printf "%s%d", i == 1 ? "steps=" : ",", at[i] * batches / was
                 print ""; next }
