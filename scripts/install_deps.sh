@@ -7,7 +7,7 @@ set -euo pipefail
 packages_of() {
     case $1 in
     build) echo gcc g++ make patch pkg-config xz-utils ca-certificates libopenblas-dev liblapacke-dev ;;
-    test) echo libcmocka-dev python3 python3-numpy python3-pil ;;
+    test) echo libcmocka-dev python3 python3-numpy python3-pil dataset-fashion-mnist ;;
     demo) echo python3 python3-numpy python3-pil python3-matplotlib dataset-fashion-mnist ;;
     opencv) echo libopencv-dev ;;
     stock) echo darknet ;; # the distribution's own Darknet, to check exported students against
