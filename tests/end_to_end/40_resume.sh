@@ -97,9 +97,19 @@ check resume_longer_max_batches longer
 nothing_left() {
     train finished one.cfg one_whole/one_final.weights -seed 3 || return
     grep -qx "one_whole/one_final.weights has seen 600 batches of 600; nothing is left to train (-clear starts afresh)" \
-        finished.log
+        finished.log || return
+    [ ! -e finished/one_final.weights ] # another run's result is not replaced by what was handed in
 }
 check resume_finished_run_says_so nothing_left
+# A plain run of the same name takes the place of the weights: the sidecar beside them is not theirs any more.
+stale() {
+    mkdir -p plain_cfg stale
+    cp one_whole/one_final.weights one_whole/one_final.weights.vkd stale/
+    "$DARKNET" vkd strip one.cfg >plain_cfg/one.cfg || return
+    train stale plain_cfg/one.cfg -seed 4 || return
+    [ -e stale/one_final.weights ] && [ ! -e stale/one_final.weights.vkd ]
+}
+check resume_plain_run_removes_a_stale_sidecar stale
 
 # ---- what is refused ----
 data_file r
@@ -134,6 +144,11 @@ cp one_whole/one_final.weights.vkd r_from/older.backup.vkd
 refused resume_sidecar_of_another_moment \
     "r_from/older.backup.vkd: of another moment: it has seen 2400 images, the weights 400; remove it to start the projections afresh" \
     one.cfg r_from/older.backup
+copy foreign
+printf '\001\002' | dd of=r_from/foreign.backup bs=1 seek=24 conv=notrunc 2>dd.log # a bias's low bytes
+refused resume_sidecar_of_other_weights \
+    "r_from/foreign.backup.vkd: of other weights than those beside it; remove it to start the projections afresh" \
+    one.cfg r_from/foreign.backup
 sed 's/teacher_from=1/&\nratio=0.3/' one.cfg >other.cfg
 refused resume_other_cfg "one_from/one.backup.vkd: of another cfg; train with the cfg it was made with, or start afresh with -clear" \
     other.cfg one_from/one.backup
