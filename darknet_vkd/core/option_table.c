@@ -20,11 +20,11 @@ static const vkd_choice map_words[] = {[VKD_OPTION_MAP_MATRIX_EXP] = {"matrix_ex
                                        [VKD_OPTION_MAP_FROZEN] = {"frozen", true},
                                        {NULL, false}};
 static const vkd_choice loss_words[] = {
-    [VKD_OPTION_LOSS_L2] = {"l2", true}, [VKD_OPTION_LOSS_SMOOTH_L1] = {"smooth_l1", false}, {NULL, false}};
+    [VKD_OPTION_LOSS_L2] = {"l2", true}, [VKD_OPTION_LOSS_SMOOTH_L1] = {"smooth_l1", true}, {NULL, false}};
 static const vkd_choice student_norm_words[] = {[VKD_OPTION_STUDENT_NONE] = {"none", true},
-                                                [VKD_OPTION_STUDENT_GAIN] = {"gain", false},
+                                                [VKD_OPTION_STUDENT_GAIN] = {"gain", true},
                                                 [VKD_OPTION_STUDENT_STANDARDIZE] = {"standardize", true},
-                                                [VKD_OPTION_STUDENT_LAYERNORM] = {"layernorm", false},
+                                                [VKD_OPTION_STUDENT_LAYERNORM] = {"layernorm", true},
                                                 {NULL, false}};
 static const vkd_choice pool_words[] = {
     [VKD_OPTION_POOL_DENSE] = {"dense", true}, [VKD_OPTION_POOL_GLOBAL] = {"global", true}, {NULL, false}};
@@ -39,7 +39,7 @@ static const vkd_choice mode_words[] = {[VKD_OPTION_MODE_NONE] = {"none", true},
                                         {NULL, false}};
 static const vkd_choice statistics_words[] = {[VKD_OPTION_STATISTICS_BATCH] = {"batch", true},
                                               [VKD_OPTION_STATISTICS_RUNNING] = {"running", true},
-                                              [VKD_OPTION_STATISTICS_CALIBRATED] = {"calibrated", false},
+                                              [VKD_OPTION_STATISTICS_CALIBRATED] = {"calibrated", true},
                                               {NULL, false}};
 static const vkd_choice whitening_words[] = {[VKD_OPTION_WHITENING_ZCA] = {"zca", true},
                                              [VKD_OPTION_WHITENING_CHOLESKY] = {"cholesky", true},
@@ -77,8 +77,14 @@ static const vkd_option_row projection_rows[] = {
      .needs_key = "pool", .needs = BIT(VKD_OPTION_POOL_DENSE),
      .help = "share of the loss that falls on locations in a truth box ([yolo], [region]); 0: every location "
              "counts the same"},
+    {"mask_padding", TAP(mask_padding), .type = VKD_ROW_INT, .min = 0, .max = 1, .initial = "0",
+     .needs_key = "pool", .needs = BIT(VKD_OPTION_POOL_DENSE),
+     .help = "1: locations in the padding around a picture count neither in the loss nor in the statistics "
+             "([yolo], [region])"},
     {"student_norm", TAP(student_norm), WORD(student_norm_words), .initial = "standardize",
-     .help = "how the student's features are normalised before P"},
+     .help = "how the student's features are normalised before P: not at all; by one learned scalar; each "
+             "channel over the "
+             "samples; each sample over the channels"},
     {"pool", TAP(pool), WORD(pool_words), .initial = "dense",
      .help = "dense: each location is a sample; global: one sample per image (classification)"},
     {"warmup", TAP(warmup), INT_FROM(0), .initial = "0",

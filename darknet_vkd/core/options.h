@@ -78,6 +78,7 @@ typedef struct vkd_tap_options {
     bool has_weight;  // a fixed weight stands instead of the ratio
     float weight;     // 0 unless has_weight
     float foreground; // 0..1; 0: every location counts the same
+    int mask_padding; // 0 or 1
     int student_norm; // vkd_option_student_norm
     int pool;         // vkd_option_pool
     int warmup;       // batches

@@ -1,10 +1,11 @@
 #include "core/tap.h"
 
+#include "core/tap_loss.h"
 #include "numerics/finite.h"
-#include "numerics/loss.h"
-#include "numerics/normalize.h"
+#include "numerics/reduce.h"
 #include "numerics/resample.h"
 
+#include <cblas.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,9 +13,10 @@
 // Stream of the generator for P's start; the index is the tap's.
 enum { stream_projection = 0x50 };
 
-static const float student_eps = 1e-5f;
 // Of the gradient norms: an average over about ten batches, since early in training they fall fast.
 static const double norm_momentum = 0.9;
+// The gain's, of its way to the least-squares one.
+static const double gain_momentum = 0.9;
 
 static bool is_global(const vkd_tap *tap) {
     return tap->options.pool == VKD_OPTION_POOL_GLOBAL;
@@ -24,53 +26,67 @@ static bool needs_resampling(const vkd_tap *tap) {
     return is_global(tap) || tap->shape.h != tap->shape.th || tap->shape.w != tap->shape.tw;
 }
 
-static float *new_floats(size_t count) {
-    return calloc(count ? count : 1, sizeof(float));
+static bool whitens(const vkd_tap *tap) {
+    return tap->options.whiten.mode == VKD_OPTION_MODE_WHITEN;
 }
 
+static bool folds(const vkd_tap *tap) {
+    return whitens(tap) && vkd_tap_is_isometric(&tap->options, &tap->projection);
+}
+
+// ---- making and freeing
+// ---------------------------------------------------------------------------------------
+
+static bool take(float **buffer, bool wanted, size_t count) {
+    *buffer = wanted ? calloc(count ? count : 1, sizeof **buffer) : NULL;
+    return *buffer || !wanted;
+}
+
+// What depends on the grid.
 static void free_buffers(vkd_tap *tap) {
-    if (tap->dX != tap->dx) free(tap->dX);
-    free(tap->pooled);
-    free(tap->resampled);
-    free(tap->T);
-    free(tap->X);
-    free(tap->dx);
-    free(tap->residual);
-    free(tap->emphasis);
-    free(tap->weighted);
-    tap->emphasis = tap->weighted = NULL;
-    tap->pooled = tap->resampled = tap->T = tap->X = tap->dx = tap->dX = tap->residual = NULL;
+    float **buffers[] = {&tap->mask,      &tap->emphasis, &tap->pooled,   &tap->resampled,
+                         &tap->Z,         &tap->X,        &tap->dX,       &tap->dx,
+                         &tap->weight_of, &tap->weighted, &tap->residual, tap->T == tap->Z ? NULL : &tap->T};
+    for (size_t i = 0; i < sizeof buffers / sizeof *buffers; ++i)
+        if (buffers[i]) {
+            free(*buffers[i]);
+            *buffers[i] = NULL;
+        }
+    tap->T = NULL;
+    vkd_samples_free(&tap->samples);
 }
 
-// Everything whose size depends on the grid.
 static vkd_status make_buffers(vkd_tap *tap) {
     const vkd_tap_shape *s = &tap->shape;
     tap->locations = is_global(tap) ? 1 : s->h * s->w;
     size_t samples = (size_t)s->batch * (size_t)tap->locations;
     size_t student = samples * (size_t)s->k, teacher = samples * (size_t)s->n;
-    tap->dx = new_floats((size_t)s->batch * (size_t)s->k * (size_t)s->h * (size_t)s->w);
-    tap->T = new_floats(teacher);
-    tap->dX = tap->dx;
-    if (!tap->dx || !tap->T) return VKD_OUT_OF_MEMORY;
-    if (is_global(tap)) {
-        tap->pooled = new_floats(student);
-        tap->dX = new_floats(student);
-        if (!tap->pooled || !tap->dX) return VKD_OUT_OF_MEMORY;
-    }
-    if (needs_resampling(tap) && !(tap->resampled = new_floats(teacher))) return VKD_OUT_OF_MEMORY;
-    if (tap->options.student_norm == VKD_OPTION_STUDENT_STANDARDIZE && !(tap->X = new_floats(student)))
-        return VKD_OUT_OF_MEMORY;
-    if (tap->options.foreground > 0) {
-        tap->emphasis = new_floats(samples);
-        tap->weighted = new_floats((size_t)s->n * (size_t)tap->locations);
-        if (!tap->emphasis || !tap->weighted) return VKD_OUT_OF_MEMORY;
-        for (size_t i = 0; i < samples; ++i)
-            tap->emphasis[i] = 1;
-    }
-    if (!vkd_projection_is_isometry(&tap->projection) &&
-        !(tap->residual = new_floats((size_t)s->n * (size_t)tap->locations)))
-        return VKD_OUT_OF_MEMORY;
-    return VKD_OK;
+    size_t maps = (size_t)s->batch * (size_t)s->k * (size_t)s->h * (size_t)s->w;
+    bool weighs = tap->options.foreground > 0;
+    bool isometric = vkd_tap_is_isometric(&tap->options, &tap->projection);
+    bool made =
+        take(&tap->dx, true, maps) && take(&tap->Z, true, teacher) && take(&tap->X, true, student) &&
+        take(&tap->dX, true, student) && take(&tap->pooled, is_global(tap), student) &&
+        take(&tap->resampled, needs_resampling(tap), teacher) &&
+        take(&tap->mask, tap->options.mask_padding != 0, samples) && take(&tap->emphasis, weighs, samples) &&
+        take(&tap->weight_of, weighs, samples) && take(&tap->weighted, weighs && isometric, student) &&
+        take(&tap->residual, !isometric, teacher) && take(&tap->T, whitens(tap) && !folds(tap), teacher);
+    if (!made) return VKD_OUT_OF_MEMORY;
+    if (!tap->T && !folds(tap)) tap->T = tap->Z;
+    for (size_t i = 0; i < samples && tap->emphasis; ++i)
+        tap->emphasis[i] = 1;
+    for (size_t i = 0; i < samples && tap->mask; ++i)
+        tap->mask[i] = 1;
+    return vkd_samples_create(&tap->samples, s->batch, tap->locations);
+}
+
+// What depends on the channels alone.
+static vkd_status make_folded(vkd_tap *tap) {
+    size_t n = (size_t)tap->shape.n, k = (size_t)tap->shape.k;
+    tap->metric_refresh = -1;
+    bool made = take(&tap->folded, folds(tap), n * k) && take(&tap->cross, folds(tap), n * k) &&
+                take(&tap->metric, folds(tap), n * n) && take(&tap->gram, folds(tap), n * n);
+    return made ? VKD_OK : VKD_OUT_OF_MEMORY;
 }
 
 static bool shape_is_valid(const vkd_tap_shape *s) {
@@ -89,12 +105,14 @@ vkd_status vkd_tap_create(vkd_tap **out, const vkd_tap_options *options, vkd_tap
     vkd_rng_seed(&rng, seed, stream_projection, index);
     vkd_status status =
         vkd_projection_create(&tap->projection, (vkd_option_map)options->map, shape.n, shape.k, &rng);
+    if (!status) status = make_folded(tap);
     if (!status) status = make_buffers(tap);
+    size_t samples = (size_t)shape.batch * (size_t)tap->locations;
     if (!status)
         status = vkd_target_create(&tap->target, &tap->options.whiten, shape.n, shape.batch, tap->locations);
-    tap->mean = new_floats((size_t)shape.k);
-    tap->inv_std = new_floats((size_t)shape.k);
-    if (!status && (!tap->mean || !tap->inv_std)) status = VKD_OUT_OF_MEMORY;
+    if (!status)
+        status = vkd_student_create(&tap->student, (vkd_option_student_norm)options->student_norm, shape.k,
+                                    samples);
     if (status)
         vkd_tap_free(tap);
     else
@@ -105,10 +123,13 @@ vkd_status vkd_tap_create(vkd_tap **out, const vkd_tap_options *options, vkd_tap
 void vkd_tap_free(vkd_tap *tap) {
     if (!tap) return;
     free_buffers(tap);
-    free(tap->mean);
-    free(tap->inv_std);
+    free(tap->folded);
+    free(tap->metric);
+    free(tap->gram);
+    free(tap->cross);
     vkd_projection_free(&tap->projection);
     vkd_target_free(&tap->target);
+    vkd_student_free(&tap->student);
     free(tap);
 }
 
@@ -118,8 +139,12 @@ vkd_status vkd_tap_resize(vkd_tap *tap, vkd_tap_shape shape) {
     free_buffers(tap);
     tap->shape = shape;
     vkd_status status = make_buffers(tap);
-    return status ? status : vkd_target_resize(&tap->target, shape.batch, tap->locations);
+    if (!status) status = vkd_target_resize(&tap->target, shape.batch, tap->locations);
+    return status ? status : vkd_student_resize(&tap->student, (size_t)shape.batch * (size_t)tap->locations);
 }
+
+// ---- forward and backward
+// -------------------------------------------------------------------------------------
 
 // y (planes) = the mean of each plane of x (planes,locations).
 static void mean_over_locations(const float *x, int planes, int locations, float *y) {
@@ -138,117 +163,59 @@ static void mean_over_locations_adjoint(const float *dy, int planes, int locatio
             dx[(size_t)i * (size_t)locations + (size_t)j] = dy[i] / (float)locations;
 }
 
-static vkd_status make_target(vkd_tap *tap, const float *t) {
+// The teacher's features on the student's grid, (B,n,locations): t itself where that is its own.
+static vkd_status regrid(vkd_tap *tap, const float *t, const float **on_grid) {
     const vkd_tap_shape *s = &tap->shape;
-    const float *source = t;
-    if (is_global(tap)) {
+    *on_grid = needs_resampling(tap) ? tap->resampled : t;
+    if (is_global(tap))
         mean_over_locations(t, s->batch * s->n, s->th * s->tw, tap->resampled);
-        source = tap->resampled;
-    } else if (needs_resampling(tap)) {
-        vkd_status status = vkd_resample(t, s->batch * s->n, s->th, s->tw, tap->resampled, s->h, s->w);
-        if (status) return status;
-        source = tap->resampled;
-    }
-    return vkd_target_normalize(&tap->target, source, s->batch, tap->locations, tap->T);
+    else if (needs_resampling(tap))
+        return vkd_resample(t, s->batch * s->n, s->th, s->tw, tap->resampled, s->h, s->w);
+    return VKD_OK;
 }
 
-// The normalised student's features, (B,k,locations).
-static const float *make_student(vkd_tap *tap, const float *x) {
+static vkd_status make_target(vkd_tap *tap, const float *t) {
+    const float *on_grid;
+    int n = tap->shape.n, samples = tap->samples.count;
+    vkd_status status = regrid(tap, t, &on_grid);
+    if (status) return status;
+    vkd_samples_gather(&tap->samples, on_grid, n, tap->Z);
+    status = vkd_target_observe(&tap->target, tap->Z, 1, samples);
+    if (status) return status;
+    if (!whitens(tap)) return vkd_target_apply(&tap->target, tap->Z, 1, samples, tap->Z);
+    vkd_target_centre(&tap->target, tap->Z, samples);
+    if (!vkd_all_finite(tap->Z, (size_t)n * (size_t)samples)) return VKD_NOT_FINITE;
+    if (tap->T)
+        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, n, samples, n, 1, tap->target.W, n, tap->Z,
+                    samples, 0, tap->T, samples);
+    return VKD_OK;
+}
+
+static void make_student(vkd_tap *tap, const float *x) {
     const vkd_tap_shape *s = &tap->shape;
+    int samples = tap->samples.count;
     if (is_global(tap)) {
         mean_over_locations(x, s->batch * s->k, s->h * s->w, tap->pooled);
         x = tap->pooled;
     }
-    if (tap->options.student_norm != VKD_OPTION_STUDENT_STANDARDIZE) return x;
-    vkd_standardize_forward(x, s->batch, s->k, tap->locations, student_eps, tap->X, tap->mean, tap->inv_std);
-    return tap->X;
+    vkd_samples_gather(&tap->samples, x, s->k, tap->X);
+    if (tap->student.norm == VKD_OPTION_STUDENT_GAIN && !(tap->student.gain > 0)) {
+        // A random isometry reaches k of the targets' n directions.
+        double reached = s->k < s->n ? (double)s->k / s->n : 1;
+        vkd_student_start_gain(&tap->student, vkd_dot(tap->X, tap->X, NULL, (size_t)s->k, (size_t)samples),
+                               reached * vkd_tap_target_energy(tap));
+    }
+    vkd_student_forward(&tap->student, tap->X, samples);
 }
 
-static double dot(const float *a, const float *b, size_t n) {
-    double sum = 0;
-    for (size_t i = 0; i < n; ++i)
-        sum += (double)a[i] * b[i];
-    return sum;
+static void spread_gradient(vkd_tap *tap) {
+    const vkd_tap_shape *s = &tap->shape;
+    vkd_samples_scatter(&tap->samples, tap->dX, s->k, is_global(tap) ? tap->pooled : tap->dx);
+    if (is_global(tap)) mean_over_locations_adjoint(tap->pooled, s->batch * s->k, s->h * s->w, tap->dx);
 }
 
-// y = s * x, each location (column) by its weight. y may be x.
-static void weigh_locations(const float *x, const float *s, int channels, int locations, float *y) {
-    for (int i = 0; i < channels; ++i)
-        for (int j = 0; j < locations; ++j) {
-            size_t at = (size_t)i * (size_t)locations + (size_t)j;
-            y[at] = s[j] * x[at];
-        }
-}
-
-// sum_j s_j <a_j, b_j> over locations j.
-static double weighted_dot(const float *a, const float *b, const float *s, int channels, int locations) {
-    double sum = 0;
-    for (int i = 0; i < channels; ++i)
-        for (int j = 0; j < locations; ++j) {
-            size_t at = (size_t)i * (size_t)locations + (size_t)j;
-            sum += (double)s[j] * a[at] * b[at];
-        }
-    return sum;
-}
-
-/*
- * sum |P X - T|^2 of one image, dX = 2c P'(P X - T), G += 2c (P X - T) X'.
- *
- * With P'P = I two products do: U = P'T gives dX = 2c (X - U) and sum = |X|^2 - 2<X,U> + |T|^2, and of G only
- * -2c T X' counts, since P X X' is normal to the manifold (method: |Px - t|^2 = |x - P't|^2 + |t|^2 -
- * |P't|^2).
- */
-static double isometry_loss(vkd_tap *tap, const float *X, const float *T, float c, float *dX) {
-    vkd_projection *p = &tap->projection;
-    int locations = tap->locations;
-    size_t student = (size_t)p->k * (size_t)locations, teacher = (size_t)p->n * (size_t)locations;
-    vkd_projection_apply_adjoint(p, T, locations, 1, dX);
-    double sum = dot(X, X, student) - 2 * dot(X, dX, student) + dot(T, T, teacher);
-    for (size_t i = 0; i < student; ++i)
-        dX[i] = 2 * c * (X[i] - dX[i]);
-    vkd_projection_accumulate(p, T, X, locations, -2 * c);
-    return sum;
-}
-
-// The same with a weight s for each location (column): sum s |P x - t|^2. P (sum s x x') is normal as well.
-static double emphasized_isometry_loss(vkd_tap *tap, const float *X, const float *T, const float *s, float c,
-                                       float *dX) {
-    vkd_projection *p = &tap->projection;
-    int locations = tap->locations;
-    size_t student = (size_t)p->k * (size_t)locations;
-    vkd_projection_apply_adjoint(p, T, locations, 1, dX);
-    double sum = weighted_dot(X, X, s, p->k, locations) - 2 * weighted_dot(X, dX, s, p->k, locations) +
-                 weighted_dot(T, T, s, p->n, locations);
-    for (size_t i = 0; i < student; ++i)
-        dX[i] = 2 * c * (X[i] - dX[i]);
-    weigh_locations(dX, s, p->k, locations, dX);
-    weigh_locations(T, s, p->n, locations, tap->weighted);
-    vkd_projection_accumulate(p, tap->weighted, X, locations, -2 * c);
-    return sum;
-}
-
-// Any P, and any weights s (NULL: all 1).
-static double residual_loss(vkd_tap *tap, const float *X, const float *T, const float *s, float c,
-                            float *dX) {
-    vkd_projection *p = &tap->projection;
-    int locations = tap->locations;
-    size_t teacher = (size_t)p->n * (size_t)locations;
-    vkd_projection_apply(p, X, locations, tap->residual);
-    vkd_l2_backward(tap->residual, T, teacher, 0.5f, tap->residual);
-    double sum = s ? weighted_dot(tap->residual, tap->residual, s, p->n, locations)
-                   : dot(tap->residual, tap->residual, teacher);
-    if (s) weigh_locations(tap->residual, s, p->n, locations, tap->residual);
-    vkd_projection_apply_adjoint(p, tap->residual, locations, 2 * c, dX);
-    vkd_projection_accumulate(p, tap->residual, X, locations, 2 * c);
-    return sum;
-}
-
-static double image_loss(vkd_tap *tap, const float *X, const float *T, const float *s, float c, float *dX) {
-    if (!vkd_projection_is_isometry(&tap->projection)) return residual_loss(tap, X, T, s, c, dX);
-    return s ? emphasized_isometry_loss(tap, X, T, s, c, dX) : isometry_loss(tap, X, T, c, dX);
-}
-
-static vkd_status refuse(vkd_tap *tap, vkd_status status) {
+// No gradient from this batch.
+static vkd_status rest(vkd_tap *tap, vkd_status status) {
     const vkd_tap_shape *s = &tap->shape;
     memset(tap->dx, 0, (size_t)s->batch * (size_t)s->k * (size_t)s->h * (size_t)s->w * sizeof *tap->dx);
     tap->loss = 0;
@@ -258,28 +225,46 @@ static vkd_status refuse(vkd_tap *tap, vkd_status status) {
 vkd_status vkd_tap_forward(vkd_tap *tap, const float *x, const float *t) {
     const vkd_tap_shape *s = &tap->shape;
     size_t inputs = (size_t)s->batch * (size_t)s->k * (size_t)s->h * (size_t)s->w;
-    if (!vkd_all_finite(x, inputs)) return refuse(tap, VKD_NOT_FINITE);
+    if (!vkd_all_finite(x, inputs)) return rest(tap, VKD_NOT_FINITE);
+    vkd_samples_choose(&tap->samples, tap->mask);
+    int samples = tap->samples.count;
+    if (!samples) return rest(tap, VKD_OK);
     vkd_status status = make_target(tap, t);
-    if (status) return refuse(tap, status);
-    const float *X = make_student(tap, x);
-    float c = 1.0f / ((float)tap->locations * (float)s->n);
-    size_t student = (size_t)s->k * (size_t)tap->locations, teacher = (size_t)s->n * (size_t)tap->locations;
-    double sum = 0;
-    for (int b = 0; b < s->batch; ++b)
-        sum += image_loss(tap, X + (size_t)b * student, tap->T + (size_t)b * teacher,
-                          tap->emphasis ? tap->emphasis + (size_t)b * (size_t)tap->locations : NULL, c,
-                          tap->dX + (size_t)b * student);
-    tap->loss = sum * c / s->batch;
-    if (tap->options.student_norm == VKD_OPTION_STUDENT_STANDARDIZE)
-        vkd_standardize_backward(tap->dX, X, tap->inv_std, s->batch, s->k, tap->locations, tap->dX);
-    if (is_global(tap)) mean_over_locations_adjoint(tap->dX, s->batch * s->k, s->h * s->w, tap->dx);
+    if (status) return rest(tap, status);
+    make_student(tap, x);
+    if (tap->emphasis) vkd_samples_gather(&tap->samples, tap->emphasis, 1, tap->weight_of);
+    double c = s->batch / ((double)samples * s->n), stretch;
+    tap->loss = vkd_tap_loss(tap, (float)c, &stretch) * c / s->batch;
+    vkd_student_backward(&tap->student, tap->X, tap->dX, samples, c, stretch);
+    spread_gradient(tap);
     return VKD_OK;
 }
 
+vkd_status vkd_tap_target(vkd_tap *tap, const float *t, float *T) {
+    const float *on_grid;
+    vkd_status status = regrid(tap, t, &on_grid);
+    return status ? status : vkd_target_apply(&tap->target, on_grid, tap->shape.batch, tap->locations, T);
+}
+
+vkd_status vkd_tap_calibrate(vkd_tap *tap, const float *t, int images) {
+    const float *on_grid;
+    vkd_status status = regrid(tap, t, &on_grid);
+    if (status) return status;
+    vkd_samples_choose(&tap->samples, tap->mask);
+    vkd_samples_keep(&tap->samples, images);
+    if (!tap->samples.count) return VKD_OK;
+    vkd_samples_gather(&tap->samples, on_grid, tap->shape.n, tap->Z);
+    return vkd_target_calibrate(&tap->target, tap->Z, 1, tap->samples.count);
+}
+
+// ---- weight and update
+// ------------------------------------------------------------------------------------------
+
 double vkd_tap_weigh(vkd_tap *tap, const float *task, double factor) {
     const vkd_tap_shape *s = &tap->shape;
-    size_t size = (size_t)s->batch * (size_t)s->k * (size_t)s->h * (size_t)s->w;
-    double task_norm = sqrt(dot(task, task, size)), loss_norm = sqrt(dot(tap->dx, tap->dx, size));
+    size_t planes = (size_t)s->batch * (size_t)s->k, grid = (size_t)s->h * (size_t)s->w;
+    double task_norm = sqrt(vkd_dot(task, task, NULL, planes, grid));
+    double loss_norm = sqrt(vkd_dot(tap->dx, tap->dx, NULL, planes, grid));
     tap->weight = tap->ratio = 0;
     if (!(loss_norm > 0) || !vkd_is_finite(loss_norm)) {
         ++tap->idle;
@@ -303,5 +288,6 @@ double vkd_tap_weigh(vkd_tap *tap, const float *task, double factor) {
 }
 
 vkd_status vkd_tap_update(vkd_tap *tap, double rate) {
+    vkd_student_update(&tap->student, gain_momentum);
     return vkd_projection_update(&tap->projection, rate * tap->options.learning_rate);
 }

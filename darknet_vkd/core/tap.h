@@ -1,18 +1,22 @@
 // One tap as a whole: student features x, teacher features t, one loss between them, its gradient in x.
 //
-//     x (B,k,h,w) -> pool -> student_norm --> X --> P X
-//                                                       \  loss = c sum |P X - T|^2, c = 1 / (n locations)
-//     t (B,n,ht,wt) -> resample or pool -> vkd_whiten -> T
+//     x (B,k,h,w) -> pool -> samples -> student_norm --> X (k,N) --> P X
+//                                                                       \  loss = c sum d(P X, T)
+//     t (B,n,ht,wt) -> resample or pool -> samples -> vkd_whiten -> T (n,N)
 //
-// so the loss of an image is the mean over locations and teacher channels, and images are summed, as
-// Darknet sums. All gradients here are +dL/dx of the loss with weight 1.
+// A sample is a location that counts (see samples.h); d is |.|^2 or smooth L1; c = B / (n N), so that the
+// loss of an image is the mean over locations and teacher channels, and images are summed, as Darknet sums.
+// All gradients here are +dL/dx of the loss with weight 1.
 #ifndef VKD_CORE_TAP_H
 #define VKD_CORE_TAP_H
 
 #include "core/options.h"
 #include "core/projection.h"
+#include "core/samples.h"
+#include "core/student.h"
 #include "core/target.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 typedef struct vkd_tap_shape {
@@ -27,17 +31,30 @@ typedef struct vkd_tap {
     int locations; // h * w, or 1 where pool=global
     vkd_projection projection;
     vkd_target target;
+    vkd_student student;
+    vkd_samples samples;
 
-    float *pooled;         // (B,k,1) pool=global
-    float *resampled;      // (B,n,locations) where grids differ or pool=global; else NULL
-    float *T;              // (B,n,locations) the target
-    float *X;              // (B,k,locations) the normalised student; NULL where student_norm=none, pool=dense
-    float *mean, *inv_std; // (k) of the student
-    float *dx;             // (B,k,h,w) gradient of the loss with weight 1
-    float *dX;             // (B,k,locations); dx itself where pool=dense
-    float *emphasis;       // (B,locations) weight of each location, mean 1; NULL where all count the same
-    float *weighted;       // (n,locations) emphasis * T
-    float *residual;       // (n,locations) where P is no isometry
+    // Set by the caller before a forward where they are not NULL.
+    float *mask; // (B,locations) 0: padding, no sample; NULL where all count (mask_padding=0)
+    float *
+        emphasis; // (B,locations) weight of each sample, mean 1; NULL where all weigh the same (foreground=0)
+
+    float *pooled;    // (B,k,1) pool=global
+    float *resampled; // (B,n,locations) where grids differ or pool=global; else NULL
+    float *Z;         // (n,N) the teacher's samples, normalised; only centred where mode=whiten
+    float *T;         // (n,N) the targets: Z itself, or W Z where mode=whiten; NULL where W is folded into P
+    float *X;         // (k,N) the normalised student
+    float *dX;        // (k,N)
+    float *dx;        // (B,k,h,w) gradient of the loss with weight 1
+    float *weight_of; // (N) emphasis of each sample; its root while the gradient in P is summed; NULL without
+    float *weighted;  // (k,N) the student times that root
+    float *residual;  // (n,N) where the loss is not l2 or P no isometry; else NULL
+    // Whitening folded into the projection; NULL where it is not.
+    float *folded;       // (n,k) W'P
+    float *metric;       // (n,n) W'W
+    float *gram;         // (n,n) sum of weight z z'
+    float *cross;        // (n,k) sum of weight z x'
+    long metric_refresh; // of target.refreshes, that `metric` was made of
 
     // Running averages of gradient norms, for ratio=. 0 steps: none yet.
     double task_norm, loss_norm;
@@ -47,7 +64,7 @@ typedef struct vkd_tap {
     double loss;   // weight 1, mean over images
     double weight; // in force
     double ratio;  // weight * |vkd gradient| / |task gradient| of this batch
-    int idle;      // batches in a row whose gradient was zero or not finite
+    int idle;      // forward passes in a row whose gradient was zero or not finite
 } vkd_tap;
 
 // `seed` and `index` (of the tap) decide P's start. *tap is NULL on failure.
@@ -58,12 +75,19 @@ void vkd_tap_free(vkd_tap *tap);
 // For another grid (random=1). P and the statistics stay.
 vkd_status vkd_tap_resize(vkd_tap *tap, vkd_tap_shape shape);
 
-// Where tap->emphasis is not NULL (foreground > 0), the caller sets it before every forward.
+// statistics=calibrated: takes the first `images` of a batch in; after the last one, vkd_target_refresh.
+vkd_status vkd_tap_calibrate(vkd_tap *tap, const float *t, // (B,n,th,tw)
+                             int images);
+
 // Loss and dx for this batch; the projection's gradient += its own. VKD_NOT_FINITE: dx is then zero, and
 // neither statistics nor projection took the batch in.
 vkd_status vkd_tap_forward(vkd_tap *tap,
                            const float *x,  // (B,k,h,w)
                            const float *t); // (B,n,th,tw)
+
+// T (B,n,locations) = what the student is asked for, with the statistics as the last forward left them.
+vkd_status vkd_tap_target(vkd_tap *tap, const float *t, // (B,n,th,tw)
+                          float *T);
 
 // The weight for this batch: the fixed one, or the one that keeps ratio=, times `factor` of the schedule.
 // Sets tap->weight and tap->ratio. The caller adds weight * dx to its gradient.

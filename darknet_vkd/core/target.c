@@ -2,6 +2,7 @@
 
 #include "numerics/finite.h"
 #include "numerics/normalize.h"
+#include "numerics/parallel.h"
 #include "numerics/whiten.h"
 
 #include <math.h>
@@ -81,6 +82,7 @@ void vkd_target_free(vkd_target *t) {
 vkd_status vkd_target_refresh(vkd_target *t) {
     const vkd_whiten_options *o = t->options;
     if (!vkd_target_second_size(t)) return VKD_OK;
+    ++t->refreshes;
     for (int i = 0; i < t->n; ++i)
         t->offset[i] = (float)t->mean[i];
     if (o->mode == VKD_OPTION_MODE_STANDARDIZE) {
@@ -99,11 +101,11 @@ static void blend(double *average, const double *value, size_t size, double m) {
         average[i] = m * average[i] + (1 - m) * value[i];
 }
 
-static vkd_status take_batch_in(vkd_target *t, const float *x, int batch, int locations) {
-    const vkd_whiten_options *o = t->options;
+// batch_mean and batch_second of x alone.
+static vkd_status measure(vkd_target *t, const float *x, int batch, int locations) {
     size_t second = vkd_target_second_size(t);
-    if (o->mode == VKD_OPTION_MODE_WHITEN) {
-        // The covariance is taken with its own workspace behind the n variances that nobody reads.
+    if (t->options->mode == VKD_OPTION_MODE_WHITEN) {
+        // The variances are scratch here; the covariance has them on its diagonal.
         vkd_channel_moments(x, batch, t->n, locations, t->batch_mean, t->work);
         if (!vkd_all_finite_double(t->batch_mean, (size_t)t->n)) return VKD_NOT_FINITE;
         vkd_status status =
@@ -115,6 +117,15 @@ static vkd_status take_batch_in(vkd_target *t, const float *x, int batch, int lo
     if (!vkd_all_finite_double(t->batch_mean, (size_t)t->n) ||
         !vkd_all_finite_double(t->batch_second, second))
         return VKD_NOT_FINITE;
+    return VKD_OK;
+}
+
+vkd_status vkd_target_observe(vkd_target *t, const float *x, int batch, int locations) {
+    const vkd_whiten_options *o = t->options;
+    size_t second = vkd_target_second_size(t);
+    if (!second || o->statistics == VKD_OPTION_STATISTICS_CALIBRATED) return VKD_OK;
+    vkd_status status = measure(t, x, batch, locations);
+    if (status) return status;
     double m = 0; // statistics=batch
     if (o->statistics == VKD_OPTION_STATISTICS_RUNNING) {
         m = (double)t->batches / ((double)t->batches + 1);
@@ -128,25 +139,64 @@ static vkd_status take_batch_in(vkd_target *t, const float *x, int batch, int lo
     return settled ? VKD_OK : vkd_target_refresh(t);
 }
 
-vkd_status vkd_target_normalize(vkd_target *t, const float *x, int batch, int locations, float *y) {
+bool vkd_target_needs_calibration(const vkd_target *t) {
+    return vkd_target_second_size(t) && t->options->statistics == VKD_OPTION_STATISTICS_CALIBRATED &&
+           t->samples == 0;
+}
+
+vkd_status vkd_target_calibrate(vkd_target *t, const float *x, int batch, int locations) {
+    size_t n = (size_t)t->n;
+    if (!vkd_target_second_size(t)) return VKD_OK;
+    vkd_status status = measure(t, x, batch, locations);
+    if (status) return status;
+    // With the share b of the new samples and d between the two means: mean += b d, and the second moment is
+    // (1 - b) old + b new + b (1 - b) d d'.
+    double count = (double)batch * locations, b = count / ((double)t->samples + count);
+    bool whiten = t->options->mode == VKD_OPTION_MODE_WHITEN;
+    for (size_t i = 0; i < n; ++i)
+        t->batch_mean[i] -= t->mean[i];
+    const double *d = t->batch_mean;
+    for (size_t i = 0; i < n; ++i)
+        for (size_t j = whiten ? 0 : i; j < (whiten ? n : i + 1); ++j) {
+            size_t at = whiten ? i * n + j : i;
+            t->second[at] = (1 - b) * t->second[at] + b * t->batch_second[at] + b * (1 - b) * d[i] * d[j];
+        }
+    for (size_t i = 0; i < n; ++i)
+        t->mean[i] += b * d[i];
+    t->samples += (long)batch * locations;
+    return VKD_OK;
+}
+
+vkd_status vkd_target_apply(vkd_target *t, const float *x, int batch, int locations, float *y) {
     const vkd_whiten_options *o = t->options;
     size_t size = (size_t)batch * (size_t)t->n * (size_t)locations;
-    vkd_status status;
     switch ((vkd_option_mode)o->mode) {
     case VKD_OPTION_MODE_NONE:
-        memcpy(y, x, size * sizeof *y);
+        if (y != x) memcpy(y, x, size * sizeof *y);
         return vkd_all_finite(y, size) ? VKD_OK : VKD_NOT_FINITE;
     case VKD_OPTION_MODE_LAYERNORM:
         vkd_layernorm_forward(x, batch, t->n, locations, o->eps, y, t->scratch);
         return vkd_all_finite(y, size) ? VKD_OK : VKD_NOT_FINITE;
     case VKD_OPTION_MODE_STANDARDIZE:
-        status = take_batch_in(t, x, batch, locations);
-        if (!status) vkd_normalize_apply(x, batch, t->n, locations, t->offset, t->inv_std, y);
-        return status;
+        vkd_normalize_apply(x, batch, t->n, locations, t->offset, t->inv_std, y);
+        break;
     case VKD_OPTION_MODE_WHITEN:
-        status = take_batch_in(t, x, batch, locations);
-        if (!status) vkd_whiten_apply(x, batch, t->n, locations, t->W, t->offset, y, t->scratch);
-        return status;
+        vkd_whiten_apply(x, batch, t->n, locations, t->W, t->offset, y, t->scratch);
+        break;
     }
-    return VKD_INVALID_ARGUMENT;
+    // Statistics that took x in have seen that it is finite; calibrated ones have not.
+    bool looked = o->statistics != VKD_OPTION_STATISTICS_CALIBRATED;
+    return looked || vkd_all_finite(y, size) ? VKD_OK : VKD_NOT_FINITE;
+}
+
+vkd_status vkd_target_normalize(vkd_target *t, const float *x, int batch, int locations, float *y) {
+    vkd_status status = vkd_target_observe(t, x, batch, locations);
+    return status ? status : vkd_target_apply(t, x, batch, locations, y);
+}
+
+void vkd_target_centre(const vkd_target *t, float *x, int samples) {
+    VKD_PARALLEL_FOR
+    for (int i = 0; i < t->n; ++i)
+        for (int j = 0; j < samples; ++j)
+            x[(size_t)i * (size_t)samples + (size_t)j] -= t->offset[i];
 }

@@ -1,4 +1,4 @@
-// The teacher's side of a tap: brought to the student's grid, pooled where asked, normalised. No gradient.
+// The teacher's side of a tap: its samples normalised by statistics of many of them. No gradient.
 #ifndef VKD_CORE_TARGET_H
 #define VKD_CORE_TARGET_H
 
@@ -10,18 +10,21 @@
 typedef struct vkd_target {
     const vkd_whiten_options *options;
     int n; // the teacher's channels
-    // Statistics: the running average, or the last batch's own.
+    // Statistics: the running average, the last batch's own, or those of all the samples it was calibrated
+    // on.
     double *mean;         // (n)
     double *second;       // (n) variance for standardize, (n,n) covariance for whiten
     double *batch_mean;   // (n) scratch
     double *batch_second; // as second, scratch
     long batches;         // that went into the running average
+    long samples;         // that it was calibrated on
     // What is applied: y = inv_std (x - mean), or y = W (x - mean).
     float *offset;  // (n) the mean
     float *inv_std; // (n) standardize
     float *W;       // (n,n) whiten
     float *scratch; // (n,locations) whiten; (batch,locations) layernorm
     double *work;
+    long refreshes;   // how often what is applied was made
     int kept;         // directions kept by whitening
     double condition; // of the whitened covariance, after shrinkage and floor
 } vkd_target;
@@ -37,12 +40,36 @@ vkd_status vkd_target_resize(vkd_target *t, int batch, int locations);
 // Elements of `second`: n for standardize, n * n for whiten, 0 otherwise.
 size_t vkd_target_second_size(const vkd_target *t);
 
-// y = the normalised x; the running statistics take this batch in first. VKD_NOT_FINITE: x has a NaN or an
-// infinity; the statistics are then unchanged.
+// Statistics=batch and running take x in; calibrated ones stay. VKD_NOT_FINITE: x has a NaN or an infinity,
+// and nothing has changed.
+vkd_status vkd_target_observe(vkd_target *t,
+                              const float *x, // (batch,n,locations)
+                              int batch, int locations);
+
+// y = the normalised x. y may be x unless mode=whiten.
+vkd_status vkd_target_apply(vkd_target *t,
+                            const float *x, // (batch,n,locations)
+                            int batch, int locations,
+                            float *y); // (batch,n,locations) =
+
+// Both: what a training step does.
 vkd_status vkd_target_normalize(vkd_target *t,
                                 const float *x, // (batch,n,locations)
                                 int batch, int locations,
                                 float *y); // (batch,n,locations) =, not x
+
+// x <- x - mean, what is left of mode=whiten's normalisation when W is folded into the projection.
+void vkd_target_centre(const vkd_target *t, float *x, // (n,samples)
+                       int samples);
+
+// True where statistics=calibrated waits for its samples.
+bool vkd_target_needs_calibration(const vkd_target *t);
+
+// Takes x in: after the last call, vkd_target_refresh. Every sample counts the same, whatever the calls they
+// came in (Chan, Golub, LeVeque 1979, eq. 2.1). VKD_NOT_FINITE as above.
+vkd_status vkd_target_calibrate(vkd_target *t,
+                                const float *x, // (batch,n,locations)
+                                int batch, int locations);
 
 // Makes what is applied from `mean` and `second`, as after reading them from a sidecar.
 vkd_status vkd_target_refresh(vkd_target *t);

@@ -422,7 +422,7 @@ static void the_reference_names_every_key(void **state) {
             snprintf(cell, sizeof(cell), "\n| `%s` | ", sections[s]->rows[i].key);
             assert_non_null(strstr(text, cell));
         }
-    assert_non_null(strstr(text, "| `loss` | `l2`; not yet available: `smooth_l1` | `l2` | "));
+    assert_non_null(strstr(text, "| `loss` | `l2`, `smooth_l1` | `l2` | "));
     assert_non_null(strstr(text, "| `rebase` | an integer >= 0; so far only `1` | `1` | "));
     assert_non_null(strstr(text, "| `teacher_from` | an integer | required | "));
     assert_non_null(strstr(text, "| `momentum` | a number >= 0 and < 1 | `0.99` | "));

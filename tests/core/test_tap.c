@@ -65,15 +65,39 @@ static void take_tangent(double *G, const double *P, int n, int k) {
     free(held);
 }
 
-// What the gradient is a difference of: standardising takes dX's mean and its part along X away, which may
+// What the gradient is a difference of: normalising takes dX's mean and its part along X away, which may
 // leave nothing. |dX| = |2c P'(P X - T)| <= 2 sqrt(c loss).
 static double size_before_cancelling(const vkd_tap *tap, double loss) {
     const vkd_tap_shape *s = &tap->shape;
+    bool by_sample = tap->options.student_norm == VKD_OPTION_STUDENT_LAYERNORM;
+    int scales = by_sample                                                     ? tap->samples.count
+                 : tap->options.student_norm == VKD_OPTION_STUDENT_STANDARDIZE ? s->k
+                                                                               : 0;
     double largest = 1;
-    for (int i = 0; i < s->k && tap->options.student_norm == VKD_OPTION_STUDENT_STANDARDIZE; ++i)
-        largest = i && largest > tap->inv_std[i] ? largest : tap->inv_std[i];
-    double c = 1.0 / ((double)s->n * tap->locations), pool = (double)s->h * s->w / tap->locations;
+    for (int i = 0; i < scales; ++i)
+        largest = i && largest > tap->student.inv_std[i] ? largest : tap->student.inv_std[i];
+    double c = s->batch / ((double)s->n * tap->samples.count), pool = (double)s->h * s->w / tap->locations;
     return largest * 2 * sqrt(c * loss / pool);
+}
+
+static const double test_gain = 0.625;
+
+// First and second derivative in the gain; l2 is a parabola in it.
+static void check_gain(const vkd_tap *tap, const double *x, const double *T, const double *P) {
+    const vkd_tap_options *o = &tap->options;
+    const double h = 1e-3, middle = reference_tap_loss(o, &tap->shape, test_gain, x, T, P);
+    double above = reference_tap_loss(o, &tap->shape, test_gain + h, x, T, P);
+    double below = reference_tap_loss(o, &tap->shape, test_gain - h, x, T, P);
+    double curvature = (above - 2 * middle + below) / (h * h);
+    bool parabola = o->loss == VKD_OPTION_LOSS_L2;
+    double scale =
+        fabs(curvature) + 2 * sqrt(middle * fabs(curvature)) + 1e-3; // of the terms it is the sum of
+    assert_below(fabs(tap->student.gradient - (above - below) / (2 * h)),
+                 scale * (parabola ? 100 * EPS32 : h));
+    if (parabola)
+        assert_below(fabs(tap->student.curvature - curvature), scale * 100 * EPS32);
+    else
+        assert_true(tap->student.curvature >= curvature * (1 - h));
 }
 
 // Loss, dx and the projection's gradient against central differences of the float64 loss.
@@ -83,28 +107,34 @@ static void check_gradients(const vkd_tap_options *o, const vkd_tap_shape *s, bo
     float *x = student(s), *t = normal_floats(teacher_size(s), 41), *P = floats(nk);
     vkd_projection_matrix(&tap->projection, P);
     double *wide_x = widened(x, in), *wide_P = widened(P, nk), *expected = doubles(in + nk);
-    double *T = reference_teacher(o, s, t), loss = reference_tap_loss(o, s, wide_x, T, wide_P);
+    double *T = reference_teacher(o, s, t), loss = reference_tap_loss(o, s, test_gain, wide_x, T, wide_P);
     assert_int_equal(tap->emphasis != NULL, o->foreground > 0);
+    assert_int_equal(tap->mask != NULL, o->mask_padding);
     for (int i = 0; tap->emphasis && i < s->batch * tap->locations; ++i)
         tap->emphasis[i] = reference_emphasis(o, i / tap->locations, i % tap->locations);
+    for (int i = 0; tap->mask && i < s->batch * tap->locations; ++i)
+        tap->mask[i] = reference_mask(o, i / tap->locations, i % tap->locations);
+    tap->student.gain = test_gain;
     assert_ok(vkd_tap_forward(tap, x, t));
     assert_below(fabs(tap->loss * s->batch - loss) / ((loss + 1e-3) * EPS32), 30);
 
-    reference_tap_gradient(o, s, wide_x, T, wide_P, false, expected);
+    reference_tap_gradient(o, s, test_gain, wide_x, T, wide_P, false, expected);
     double size = cancels ? size_before_cancelling(tap, loss) : norm_doubles(expected, in);
     double *dx = widened(tap->dx, in);
     for (size_t i = 0; i < in; ++i)
         assert_below(fabs(dx[i] - expected[i]), 30 * size * EPS32);
 
     double *G = gradient_in_P(&tap->projection);
-    reference_tap_gradient(o, s, wide_x, T, wide_P, true, expected);
+    reference_tap_gradient(o, s, test_gain, wide_x, T, wide_P, true, expected);
     double scale = norm_doubles(expected, nk);
-    if (vkd_projection_is_isometry(&tap->projection)) { // it leaves out a part that is normal to the manifold
+    if (tap->residual == NULL) { // it leaves out a part that is normal to the manifold
         take_tangent(G, wide_P, s->n, s->k);
         take_tangent(expected, wide_P, s->n, s->k);
     }
     for (size_t i = 0; i < nk; ++i)
         assert_below(fabs(G[i] - expected[i]) / ((scale + 1e-3) * EPS32), 30);
+
+    if (o->student_norm == VKD_OPTION_STUDENT_GAIN) check_gain(tap, wide_x, T, wide_P);
 
     void *all[] = {x, t, P, wide_x, wide_P, expected, T, dx, G};
     for (size_t i = 0; i < COUNT(all); ++i)
@@ -113,20 +143,23 @@ static void check_gradients(const vkd_tap_options *o, const vkd_tap_shape *s, bo
 }
 
 // Every whitening of the teacher (a degenerate covariance has no Cholesky factor to compare with), every
-// normalisation of the student, both pools.
-static void check_options(int map, const vkd_tap_shape *s, bool degenerate) {
-    for (int norm = 0; norm < 2; ++norm)
+// normalisation of the student, both pools, with and without weights of the locations and a mask.
+static void check_options(int map, int loss, const vkd_tap_shape *s, bool degenerate) {
+    for (int norm = VKD_OPTION_STUDENT_NONE; norm <= VKD_OPTION_STUDENT_LAYERNORM; ++norm)
         for (int pool = VKD_OPTION_POOL_DENSE; pool <= VKD_OPTION_POOL_GLOBAL; ++pool)
             for (int way = 0; way < (degenerate ? 5 : 6); ++way) {
                 vkd_tap_options o = options_of(map);
-                o.student_norm = norm ? VKD_OPTION_STUDENT_STANDARDIZE : VKD_OPTION_STUDENT_NONE;
+                o.student_norm = norm;
+                o.loss = loss;
                 o.pool = pool;
                 o.whiten.mode = way < 4 ? way : VKD_OPTION_MODE_WHITEN;
                 if (way == 4) o.whiten.rank = (s->n + 1) / 2;
                 if (way == 5) o.whiten.whitening = VKD_OPTION_WHITENING_CHOLESKY;
-                check_gradients(&o, s, degenerate);
-                o.foreground = 0.5f;
-                if (pool == VKD_OPTION_POOL_DENSE) check_gradients(&o, s, degenerate);
+                for (int counts = 0; counts < (pool == VKD_OPTION_POOL_DENSE ? 4 : 1); ++counts) {
+                    o.foreground = counts & 1 ? 0.5f : 0;
+                    o.mask_padding = counts >> 1;
+                    check_gradients(&o, s, degenerate || norm == VKD_OPTION_STUDENT_LAYERNORM);
+                }
             }
 }
 
@@ -140,7 +173,8 @@ static void gradients(void **state) {
                 vkd_tap_shape s = grids[g];
                 s.n = channels[c][0];
                 s.k = channels[c][1];
-                check_options(maps[m], &s, false);
+                check_options(maps[m], VKD_OPTION_LOSS_L2, &s, false);
+                if (m < 2) check_options(maps[m], VKD_OPTION_LOSS_SMOOTH_L1, &s, false);
             }
 }
 
@@ -151,8 +185,10 @@ static void degenerate_shapes(void **state) {
                                     {4, 1, 3, 2, 1, 3, 2}, {1, 2, 3, 2, 3, 1, 1}, {2, 1, 1, 1, 4, 2, 2},
                                     {2, 4, 2, 3, 1, 4, 6}};
     for (size_t i = 0; i < COUNT(shapes); ++i) {
-        check_options(VKD_OPTION_MAP_MATRIX_EXP, &shapes[i], true);
-        check_options(VKD_OPTION_MAP_LINEAR, &shapes[i], true);
+        for (int loss = VKD_OPTION_LOSS_L2; loss <= VKD_OPTION_LOSS_SMOOTH_L1; ++loss) {
+            check_options(VKD_OPTION_MAP_MATRIX_EXP, loss, &shapes[i], true);
+            check_options(VKD_OPTION_MAP_LINEAR, loss, &shapes[i], true);
+        }
     }
 }
 

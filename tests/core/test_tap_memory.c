@@ -33,6 +33,8 @@ static void counted_free(void *block) {
 #define malloc  use_calloc_here
 #define realloc use_calloc_here
 #include "../../darknet_vkd/core/projection.c"
+#include "../../darknet_vkd/core/samples.c"
+#include "../../darknet_vkd/core/student.c"
 #include "../../darknet_vkd/core/tap.c"
 #include "../../darknet_vkd/core/target.c"
 #undef calloc
