@@ -7,7 +7,7 @@
 #include <string.h>
 
 static const char magic[4] = {'V', 'K', 'D', 'S'};
-enum { version = 1, byte_order = 0x01020304 };
+enum { version = 2, byte_order = 0x01020304 };
 
 typedef struct header {
     char magic[4];
@@ -71,7 +71,7 @@ vkd_status vkd_checkpoint_write(const char *path, const vkd_checkpoint_key *key,
 #define BAD(...) vkd_error_set(err, VKD_BAD_FILE, __VA_ARGS__)
 
 static vkd_status check_header(const char *path, const unsigned char *data, size_t bytes, header *h,
-                               const vkd_checkpoint_key *key, vkd_error *err) {
+                               const vkd_checkpoint_key *key, const char *remedy, vkd_error *err) {
     if (bytes < sizeof *h + sizeof(uint64_t))
         return BAD("%s: only %zu bytes, too few for a sidecar", path, bytes);
     memcpy(h, data, sizeof *h);
@@ -83,13 +83,8 @@ static vkd_status check_header(const char *path, const unsigned char *data, size
     memcpy(&checksum, data + bytes - sizeof checksum, sizeof checksum);
     if (checksum != vkd_hash(VKD_HASH_START, data, bytes - sizeof checksum))
         return BAD("%s: damaged: its checksum does not match its %zu bytes", path, bytes);
-    if (h->key.cfg_hash != key->cfg_hash)
-        return BAD("%s: of another cfg; train with the cfg it was made with, or start afresh with -clear",
-                   path);
-    if (h->key.teacher_hash != key->teacher_hash)
-        return BAD(
-            "%s: of another teacher; train with the teacher it was made with, or start afresh with -clear",
-            path);
+    if (h->key.cfg_hash != key->cfg_hash) return BAD("%s: of another cfg; %s", path, remedy);
+    if (h->key.teacher_hash != key->teacher_hash) return BAD("%s: of another teacher; %s", path, remedy);
     return VKD_OK;
 }
 
@@ -115,12 +110,12 @@ static vkd_status walk_blocks(const char *path, const unsigned char *at, const u
 }
 
 vkd_status vkd_checkpoint_read(const char *path, vkd_checkpoint_key *key, vkd_block *blocks, int count,
-                               vkd_error *err) {
+                               const char *remedy, vkd_error *err) {
     unsigned char *data;
     size_t bytes;
     header h;
     vkd_status status = vkd_file_read(path, &data, &bytes, err);
-    if (!status) status = check_header(path, data, bytes, &h, key, err);
+    if (!status) status = check_header(path, data, bytes, &h, key, remedy, err);
     if (!status && h.count != (uint32_t)count)
         status = BAD("%s: %u blocks; expected %d", path, (unsigned)h.count, count);
     if (!status) {

@@ -40,8 +40,9 @@ vkd_status vkd_checkpoint_write(const char *path, const vkd_checkpoint_key *key,
 
 // Reads PATH into the blocks. The file must hold exactly these blocks in these sizes and its key's hashes
 // must be `key`'s; nothing is changed otherwise. VKD_IO: no such file, or unreadable. VKD_BAD_FILE: damaged,
-// of another version or another run; the text says which. key->seen is not compared but set from the file.
+// of another version or another run; the text says which, and `remedy` behind another run. key->seen is not
+// compared but set from the file.
 vkd_status vkd_checkpoint_read(const char *path, vkd_checkpoint_key *key, vkd_block *blocks, int count,
-                               vkd_error *err);
+                               const char *remedy, vkd_error *err);
 
 #endif

@@ -15,34 +15,34 @@ static void covered_cells(float centre, float size, int cells, int *first, int *
     if (*first > own) *first = own;
 }
 
-static size_t mark(const float *boxes, int max_boxes, int h, int w, float *weight) {
-    size_t marked = 0;
+static void mark(const float *boxes, int max_boxes, int h, int w, float *weight) {
     for (int i = 0; i < max_boxes && boxes[5 * i] > 0; ++i) {
         const float *box = boxes + 5 * i;
         int left, right, top, bottom;
         covered_cells(box[0], box[2], w, &left, &right);
         covered_cells(box[1], box[3], h, &top, &bottom);
         for (int y = top; y <= bottom; ++y)
-            for (int x = left; x <= right; ++x) {
-                marked += weight[y * w + x] == 0;
+            for (int x = left; x <= right; ++x)
                 weight[y * w + x] = 1;
-            }
     }
-    return marked;
 }
 
 void vkd_foreground_weights(const float *boxes, int batch, int max_boxes, int h, int w, double share,
-                            float *weight) {
-    size_t locations = (size_t)h * (size_t)w, total = (size_t)batch * locations, foreground = 0;
+                            const float *mask, float *weight) {
+    size_t locations = (size_t)h * (size_t)w, total = (size_t)batch * locations, foreground = 0, counting = 0;
     memset(weight, 0, total * sizeof *weight);
     for (int b = 0; b < batch; ++b)
-        foreground +=
-            mark(boxes + (size_t)b * (size_t)max_boxes * 5, max_boxes, h, w, weight + (size_t)b * locations);
+        mark(boxes + (size_t)b * (size_t)max_boxes * 5, max_boxes, h, w, weight + (size_t)b * locations);
+    for (size_t i = 0; i < total; ++i)
+        if (!mask || mask[i] != 0) {
+            ++counting;
+            foreground += weight[i] > 0;
+        }
     double on = 1, off = 1;
-    if (foreground > 0 && foreground < total) {
-        on = share * (double)total / (double)foreground;
-        off = (1 - share) * (double)total / (double)(total - foreground);
+    if (foreground > 0 && foreground < counting) {
+        on = share * (double)counting / (double)foreground;
+        off = (1 - share) * (double)counting / (double)(counting - foreground);
     }
     for (size_t i = 0; i < total; ++i)
-        weight[i] = (float)(weight[i] > 0 ? on : off);
+        weight[i] = mask && mask[i] == 0 ? 0 : (float)(weight[i] > 0 ? on : off);
 }

@@ -1,6 +1,7 @@
 // The plugin's commands and what they say when called wrongly.
 #define _POSIX_C_SOURCE 200809L
 #include "core/options.h"
+#include "host/calibrate.h"
 #include "host/detector_train.h"
 #include "host/evaluate.h"
 #include "host/hooks.h"
@@ -36,6 +37,9 @@ static const struct {
     const char *help;
 } commands[] = {
     {"strip", run_strip, "CFG      the plain student's cfg, without vkd sections, on stdout"},
+    {"calibrate", vkd_calibrate_command,
+     "DATA CFG -out FILE [-teacher_cfg F -teacher_weights F]   the teacher's statistics, for -calibration "
+     "FILE"},
     {"reference", run_reference, "     every key of the vkd sections, as Markdown, on stdout"},
 };
 enum { command_count = sizeof commands / sizeof *commands };
@@ -56,6 +60,7 @@ static void run_vkd(int argc, char **argv) {
 int vkd_command(int argc, char **argv) {
     if (argc < 2) return 0;
     if (!strcmp(argv[1], "vkd")) {
+        vkd_run_parse(argc, argv);
         run_vkd(argc, argv);
         return 1;
     }
@@ -65,6 +70,8 @@ int vkd_command(int argc, char **argv) {
         return 1;
     }
     vkd_run_parse(argc, argv);
+    bool trains = argc > 3 && argv[2] && argv[3] && !strcmp(argv[2], "train");
+    if (trains && (detector || !strcmp(argv[1], "classifier"))) vkd_run_set_data(argv[3]);
     if (detector && !strcmp(argv[2], "train")) {
         vkd_detector_train(argc, argv);
         return 1;

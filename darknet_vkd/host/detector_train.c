@@ -5,12 +5,12 @@
 #include "host/hooks.h"
 #include "host/plugin.h"
 #include "host/run.h"
+#include "host/training_data.h"
 #include "host/training_log.h"
 #include "numerics/finite.h"
 #include "numerics/rng.h"
 
 #include "data.h"
-#include "option_list.h"
 #include "parser.h"
 
 #include "network.h"
@@ -22,7 +22,7 @@
 
 // random=1: another size every so many batches, within a factor of 1.4 around the cfg's, and the cfg's own
 // for the last ones.
-enum { size_batches = 10, steady_batches = 200, size_step = 32, loader_threads = 8 };
+enum { size_batches = 10, steady_batches = 200, size_step = 32 };
 static const double size_factor = 1.4;
 
 typedef struct request {
@@ -33,11 +33,9 @@ typedef struct request {
 
 typedef struct training {
     request request;
-    const char *directory;
+    vkd_training_data data;
     char *base;
     network *net;
-    char **paths;
-    int path_count;
     load_args args;
     int cfg_w, cfg_h;
     bool random;
@@ -88,28 +86,12 @@ static void make_directory(const char *path) {
         vkd_fail("%s: found a file; expected the backup folder", path);
 }
 
-static void read_data(training *t) {
-    list *options = read_data_cfg(t->request.data);
-    char *train = option_find_str(options, "train", NULL);
-    if (!train) vkd_fail("%s: train: missing; expected the list of training pictures", t->request.data);
-    t->directory = option_find_str(options, "backup", "backup");
-    list *names = get_paths(train);
-    t->paths = (char **)list_to_array(names);
-    t->path_count = names->size;
-    // A list's last, empty line is no picture.
-    int kept = 0;
-    for (int i = 0; i < t->path_count; ++i)
-        if (t->paths[i][0]) t->paths[kept++] = t->paths[i];
-    t->path_count = kept;
-    if (!kept) vkd_fail("%s: no pictures", train);
-}
-
 static void load_student(training *t) {
     t->net = load_network(t->request.cfg, t->request.weights, t->request.clear);
     vkd_attach(t->net);
     network *net = t->net;
     layer head = net->layers[net->n - 1];
-    if (head.type != YOLO && head.type != REGION)
+    if (!vkd_is_detector(net))
         vkd_fail("%s: the last layer is [%s]; expected [yolo] or [region]", t->request.cfg,
                  get_layer_string(head.type));
     if (net->max_batches < 1)
@@ -117,16 +99,7 @@ static void load_student(training *t) {
     t->cfg_w = net->w;
     t->cfg_h = net->h;
     t->random = head.random != 0;
-    t->args = get_base_args(net);
-    t->args.coords = head.coords;
-    t->args.paths = t->paths;
-    t->args.n = net->batch * net->subdivisions;
-    t->args.m = t->path_count;
-    t->args.classes = head.classes;
-    t->args.jitter = head.jitter;
-    t->args.num_boxes = head.max_boxes;
-    t->args.type = DETECTION_DATA;
-    t->args.threads = loader_threads;
+    t->args = vkd_detection_args(net, &t->data);
 }
 
 static int scaled_size(int size, double factor) {
@@ -169,10 +142,10 @@ static void check_weights_are_finite(training *t) {
 }
 
 static void save(training *t, const char *suffix) {
-    size_t size = strlen(t->directory) + strlen(t->base) + strlen(suffix) + 2;
+    size_t size = strlen(t->data.backup) + strlen(t->base) + strlen(suffix) + 2;
     char *path = malloc(size);
     if (!path) vkd_fail("no memory for a checkpoint's name");
-    snprintf(path, size, "%s/%s%s", t->directory, t->base, suffix);
+    snprintf(path, size, "%s/%s%s", t->data.backup, t->base, suffix);
     check_weights_are_finite(t);
     vkd_log_break(&t->log);
     save_weights(t->net, path);
@@ -246,14 +219,14 @@ void vkd_detector_train(int argc, char **argv) {
                 t.request.gpus);
 #endif
     check_cfg(t.request.cfg);
-    read_data(&t);
-    make_directory(t.directory);
+    t.data = vkd_training_data_read(t.request.data);
+    make_directory(t.data.backup);
     vkd_run_always_seed();
     vkd_run_set_quiet(!t.request.verbose);
     load_student(&t);
     t.base = basecfg(t.request.cfg);
-    vkd_log_open(&t.log, t.directory, t.base, t.net);
-    fprintf(stderr, "Training %s on %d pictures, batches of %d, seed %llu\n", t.request.cfg, t.path_count,
+    vkd_log_open(&t.log, t.data.backup, t.base, t.net);
+    fprintf(stderr, "Training %s on %d pictures, batches of %d, seed %llu\n", t.request.cfg, t.data.count,
             t.args.n, (unsigned long long)vkd_run_options()->seed);
     size_t first = get_current_batch(t.net);
     if (train_batches(&t)) {

@@ -3,9 +3,9 @@
 
 #include "core/foreground.h"
 #include "core/schedule.h"
+#include "host/calibrate.h"
 #include "host/plugin.h"
 #include "host/run.h"
-#include "numerics/resample.h"
 
 #include <stdlib.h>
 
@@ -31,13 +31,10 @@ void vkd_step_begin(network *net) {
     vkd_seed_thread(VKD_STREAM_STEP, *net->seen, 0);
 }
 
-static float *input_of_teacher(const network *net, vkd_plugin *plugin) {
-    const network *teacher = plugin->teacher;
-    if (!plugin->teacher_input) return net->input;
-    if (vkd_resample(net->input, net->batch * net->c, net->h, net->w, plugin->teacher_input, teacher->h,
-                     teacher->w))
-        vkd_fail("the teacher's input cannot be resized to %d x %d", teacher->w, teacher->h);
-    return plugin->teacher_input;
+// Of the loader's numbers, which start at 1, and the place of this sub-batch in it.
+static void mask_padding_now(const network *net, size_t batch) {
+    size_t sub_batch = (*net->seen - (size_t)net->batch) / (size_t)net->batch % (size_t)net->subdivisions;
+    vkd_mask_padding(net, batch + 1, (int)sub_batch * net->batch);
 }
 
 // A tap that has ended says so in the log.
@@ -57,8 +54,9 @@ void vkd_forward(network *net) {
         return;
     }
     double start = what_time_is_it_now();
-    vkd_teacher_forward(plugin->teacher, input_of_teacher(net, plugin));
+    vkd_teacher_look(net, plugin, net->input);
     double middle = what_time_is_it_now();
+    mask_padding_now(net, batch);
     for (int i = 0; i < plugin->tap_count; ++i) {
         vkd_tap *tap = plugin->taps[i];
         if (vkd_schedule_finished(&tap->options, batch, (size_t)net->max_batches)) {
@@ -67,7 +65,7 @@ void vkd_forward(network *net) {
         }
         if (tap->emphasis)
             vkd_foreground_weights(net->truth, net->batch, net->truths / 5, tap->shape.h, tap->shape.w,
-                                   tap->options.foreground, tap->emphasis);
+                                   tap->options.foreground, tap->mask, tap->emphasis);
         vkd_status status = vkd_tap_forward(tap, net->layers[tap->options.from].output,
                                             plugin->teacher->layers[plugin->teacher_layer[i]].output);
         if (status && status != VKD_NOT_FINITE)
@@ -75,16 +73,18 @@ void vkd_forward(network *net) {
                      status == VKD_SINGULAR ? "the whitening matrix cannot be computed" : "inner error");
     }
     plugin->forwarded = true;
+    if (!plugin->told_whitening) vkd_print_whitening(plugin);
+    plugin->told_whitening = true;
     plugin->teacher_seconds += middle - start;
     plugin->tap_seconds += what_time_is_it_now() - middle;
 }
 
-static void stop_if_idle(const vkd_tap *tap, size_t batch, int i) {
-    if (tap->idle < idle_limit) return;
-    vkd_fail("batch %zu: vkd tap %d (student layer %d): its gradient was zero or not finite for %d forward "
-             "passes in a row; check "
-             "that the layer is alive and the teacher's weights belong to its cfg",
-             batch, i, tap->options.from, tap->idle);
+static void stop_if_idle(const network *net, const vkd_tap *tap, size_t batch, int i) {
+    if (tap->idle < idle_limit * net->subdivisions) return;
+    vkd_fail(
+        "batch %zu: vkd tap %d (student layer %d): its gradient was zero or not finite for %d batches in a "
+        "row; check that the layer is alive and the teacher's weights belong to its cfg",
+        batch, i, tap->options.from, idle_limit);
 }
 
 // [dropout] works in place: behind it the output and the delta are the dropped ones, so that is where the tap
@@ -109,7 +109,7 @@ void vkd_backward(network *net, int i) {
         size_t size = (size_t)net->layers[i].outputs * (size_t)net->batch;
         double weight =
             vkd_tap_weigh(tap, delta, vkd_schedule(&tap->options, batch, (size_t)net->max_batches));
-        stop_if_idle(tap, batch, t);
+        stop_if_idle(net, tap, batch, t);
         if (weight == 0) continue; // the plain run, bit for bit
         // Darknet's delta is minus the gradient: the one place where the sign is turned.
         for (size_t j = 0; j < size; ++j)

@@ -51,6 +51,9 @@ size_t vkd_next_load(size_t batch);
 void vkd_loader_begin(size_t batch, int place);
 void vkd_seed_choice(int i);
 void vkd_seed_augmentation(int i);
+// The i-th picture of this thread's lies at x, y, so many pixels wide and high, in a frame of frame_w x
+// frame_h that may be flipped afterwards.
+void vkd_loader_placed(int i, int x, int y, int w, int h, int frame_w, int frame_h, int flip);
 
 // ---- commands
 // ----------------------------------------------------------------------------------------------

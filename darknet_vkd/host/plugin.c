@@ -2,8 +2,11 @@
 #include "host/plugin.h"
 
 #include "core/file.h"
+#include "host/calibrate.h"
 #include "host/hooks.h"
+#include "host/padding.h"
 #include "host/run.h"
+#include "host/training_data.h"
 
 #include "network.h"
 
@@ -149,10 +152,13 @@ static void check_student_layer(const vkd_plugin *plugin, const network *net, in
         vkd_tap_error(&err, &plugin->cfg, tap, "from",
                       "layer %d is [%s], which has no feature map to learn; expected a layer before the head",
                       o->from, get_layer_string(net->layers[o->from].type));
-    else if (o->foreground > 0 && net->layers[net->n - 1].type != YOLO &&
-             net->layers[net->n - 1].type != REGION)
+    else if (o->foreground > 0 && !vkd_is_detector(net))
         vkd_tap_error(&err, &plugin->cfg, tap, "foreground",
                       "found %g; a network that ends in [%s] has no truth boxes, expected 0", o->foreground,
+                      get_layer_string(net->layers[net->n - 1].type));
+    else if (o->mask_padding && !vkd_is_detector(net))
+        vkd_tap_error(&err, &plugin->cfg, tap, "mask_padding",
+                      "found 1; the pictures of a network that ends in [%s] have no padding, expected 0",
                       get_layer_string(net->layers[net->n - 1].type));
     else if (o->from < first_trained_layer(net))
         vkd_tap_error(&err, &plugin->cfg, tap, "from",
@@ -271,7 +277,20 @@ void vkd_attach(network *net) {
     refuse_what_is_to_come(net, plugin);
     hash_cfg(plugin);
     make_taps(net, plugin);
-    if (!plugin->weights_path || plugin->clear) return;
-    if (!vkd_sidecar_load(net, plugin->weights_path) && plugin->seen)
+    if (plugin->weights_path && !plugin->clear && !vkd_sidecar_load(net, plugin->weights_path) &&
+        plugin->seen)
         fprintf(stderr, "%s.vkd: not there; the projections start afresh\n", plugin->weights_path);
+    if (vkd_needs_calibration(plugin) && vkd_run_options()->calibration)
+        vkd_calibration_read(net, vkd_run_options()->calibration);
+    else if (vkd_needs_calibration(plugin))
+        vkd_calibrate(net, vkd_run_options()->data);
+    vkd_print_whitening(plugin);
+}
+
+void vkd_mask_padding(const network *net, size_t batch, int first) {
+    vkd_plugin *plugin = vkd_of(net);
+    for (int i = 0; i < plugin->tap_count; ++i) {
+        vkd_tap *tap = plugin->taps[i];
+        if (tap->mask) vkd_padding_mask(batch, first, net->batch, tap->shape.h, tap->shape.w, tap->mask);
+    }
 }

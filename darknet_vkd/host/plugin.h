@@ -25,6 +25,7 @@ typedef struct vkd_plugin {
     uint64_t cfg_hash, teacher_hash, weights_hash;
     bool prepared;                       // a sidecar waits for its weights file
     bool forwarded;                      // this step's forward has run: backward may add
+    bool told_whitening;                 // the condition of running statistics has been printed
     double teacher_seconds, tap_seconds; // since the start, for the log
 } vkd_plugin;
 
@@ -35,6 +36,9 @@ vkd_plugin *vkd_of(const network *net);
 // is one line and exit status 1.
 void vkd_attach(network *net);
 
+// Sets the mask of every tap with mask_padding=1, for the pictures from `first` on of the loader's `batch`.
+void vkd_mask_padding(const network *net, size_t batch, int first);
+
 // ---- teacher.c ----
 
 // Layers in a cfg, vkd sections left out.
@@ -43,10 +47,21 @@ int vkd_count_layers(const char *cfg_path);
 network *vkd_teacher_load(const char *cfg_path, const char *weights_path, int layers, const network *student,
                           bool own_size);
 void vkd_teacher_forward(network *teacher, float *input);
+// Its forward pass on a batch of the student's (B,c,h,w), resized where the teacher has a size of its own.
+void vkd_teacher_look(const network *net, vkd_plugin *plugin, float *input);
 void vkd_teacher_resize(network *teacher, int w, int h);
 void vkd_teacher_free(network *teacher);
 
 // ---- sidecar.c ----
+
+typedef struct vkd_block_list {
+    vkd_block *blocks; // freed by the caller
+    int count, capacity;
+} vkd_block_list;
+
+// Appends the block "OWNERINDEX.NAME"; nothing where data is NULL or bytes 0.
+void vkd_blocks_add(vkd_block_list *list, const char *owner, int index, const char *name, void *data,
+                    size_t bytes);
 
 // Before FILENAME is written: its sidecar, complete, under a name of its own.
 void vkd_sidecar_prepare(network *net, const char *filename);

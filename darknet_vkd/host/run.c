@@ -2,6 +2,7 @@
 #include "host/run.h"
 
 #include "host/hooks.h"
+#include "host/padding.h"
 #include "numerics/rng.h"
 
 #include "darknet.h"
@@ -40,6 +41,10 @@ void vkd_run_set_quiet(bool quiet) {
     run.quiet = quiet;
 }
 
+void vkd_run_set_data(char *path) {
+    run.data = path;
+}
+
 void vkd_run_always_seed(void) {
     run.seeded = true;
 }
@@ -64,6 +69,7 @@ static const char *take_flag(int argc, char **argv, const char *flag) {
 void vkd_run_parse(int argc, char **argv) {
     run.teacher_cfg = take_flag(argc, argv, "-teacher_cfg");
     run.teacher_weights = take_flag(argc, argv, "-teacher_weights");
+    run.calibration = take_flag(argc, argv, "-calibration");
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
     run.seed = (uint64_t)now.tv_sec * 1000000007u ^ (uint64_t)now.tv_nsec;
@@ -112,4 +118,11 @@ void vkd_seed_choice(int i) {
 
 void vkd_seed_augmentation(int i) {
     vkd_seed_thread(VKD_STREAM_AUGMENTATION, loading_batch, (uint64_t)(loading_place + i));
+}
+
+void vkd_loader_placed(int i, int x, int y, int w, int h, int frame_w, int frame_h, int flip) {
+    int left = flip ? frame_w - x - w : x;
+    vkd_frame frame = {(float)left / (float)frame_w, (float)y / (float)frame_h,
+                       (float)(left + w) / (float)frame_w, (float)(y + h) / (float)frame_h};
+    vkd_padding_set(loading_batch, loading_place + i, frame);
 }

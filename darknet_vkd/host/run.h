@@ -8,6 +8,8 @@
 typedef struct vkd_run {
     const char *teacher_cfg;     // NULL: the cfg's
     const char *teacher_weights; // NULL: the cfg's
+    const char *calibration;     // a file of `vkd calibrate`; NULL: none
+    char *data;                  // the data file of a training command; NULL: there is none
     bool seeded;
     uint64_t seed; // of the clock where not seeded
     bool quiet;    // layers print nothing at every step
@@ -15,10 +17,11 @@ typedef struct vkd_run {
 
 const vkd_run *vkd_run_options(void);
 
-// Takes -teacher_cfg, -teacher_weights and -seed out of argv, as Darknet takes its flags: found ones become
-// NULL at the end. A bad value is one line and exit status 1.
+// Takes -teacher_cfg, -teacher_weights, -calibration and -seed out of argv, as Darknet takes its flags: found
+// ones become NULL at the end. A bad value is one line and exit status 1.
 void vkd_run_parse(int argc, char **argv);
 void vkd_run_set_quiet(bool quiet);
+void vkd_run_set_data(char *path);
 // From here on as with -seed, the seed being the clock's where none was given: every run can be repeated.
 void vkd_run_always_seed(void);
 

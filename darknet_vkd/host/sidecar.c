@@ -9,12 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
-typedef struct block_list {
-    vkd_block *blocks;
-    int count, capacity;
-} block_list;
-
-static void add(block_list *list, const char *owner, int index, const char *name, void *data, size_t bytes) {
+void vkd_blocks_add(vkd_block_list *list, const char *owner, int index, const char *name, void *data,
+                    size_t bytes) {
     if (!data || !bytes) return;
     if (list->count == list->capacity) {
         list->capacity = list->capacity ? 2 * list->capacity : 64;
@@ -29,39 +25,43 @@ static void add(block_list *list, const char *owner, int index, const char *name
     block->bytes = bytes;
 }
 
-static void add_tap(block_list *list, vkd_tap *tap, int i) {
+static void add_tap(vkd_block_list *list, vkd_tap *tap, int i) {
     vkd_projection *p = &tap->projection;
     vkd_target *t = &tap->target;
     size_t matrix = (size_t)p->rows * (size_t)p->cols * sizeof(float);
     size_t second = vkd_target_second_size(t);
-    add(list, "tap", i, "P", p->V, matrix);
-    add(list, "tap", i, "momentum", p->momentum, matrix);
-    add(list, "tap", i, "task_norm", &tap->task_norm, sizeof tap->task_norm);
-    add(list, "tap", i, "loss_norm", &tap->loss_norm, sizeof tap->loss_norm);
-    add(list, "tap", i, "norm_steps", &tap->norm_steps, sizeof tap->norm_steps);
-    add(list, "tap", i, "idle", &tap->idle, sizeof tap->idle);
+    vkd_blocks_add(list, "tap", i, "P", p->V, matrix);
+    vkd_blocks_add(list, "tap", i, "momentum", p->momentum, matrix);
+    vkd_blocks_add(list, "tap", i, "task_norm", &tap->task_norm, sizeof tap->task_norm);
+    vkd_blocks_add(list, "tap", i, "loss_norm", &tap->loss_norm, sizeof tap->loss_norm);
+    vkd_blocks_add(list, "tap", i, "norm_steps", &tap->norm_steps, sizeof tap->norm_steps);
+    vkd_blocks_add(list, "tap", i, "idle", &tap->idle, sizeof tap->idle);
+    vkd_blocks_add(list, "tap", i, "gain", &tap->student.gain, sizeof tap->student.gain);
     if (!second) return;
-    add(list, "tap", i, "batches", &t->batches, sizeof t->batches);
-    add(list, "tap", i, "mean", t->mean, (size_t)t->n * sizeof *t->mean);
-    add(list, "tap", i, "second", t->second, second * sizeof *t->second);
+    vkd_blocks_add(list, "tap", i, "samples", &t->samples, sizeof t->samples);
+    vkd_blocks_add(list, "tap", i, "kept", &t->kept, sizeof t->kept);
+    vkd_blocks_add(list, "tap", i, "condition", &t->condition, sizeof t->condition);
+    vkd_blocks_add(list, "tap", i, "batches", &t->batches, sizeof t->batches);
+    vkd_blocks_add(list, "tap", i, "mean", t->mean, (size_t)t->n * sizeof *t->mean);
+    vkd_blocks_add(list, "tap", i, "second", t->second, second * sizeof *t->second);
     // What is applied may lag behind the averages (whitening is not refreshed at every batch).
-    add(list, "tap", i, "offset", t->offset, (size_t)t->n * sizeof *t->offset);
+    vkd_blocks_add(list, "tap", i, "offset", t->offset, (size_t)t->n * sizeof *t->offset);
     if (t->W)
-        add(list, "tap", i, "W", t->W, second * sizeof *t->W);
+        vkd_blocks_add(list, "tap", i, "W", t->W, second * sizeof *t->W);
     else
-        add(list, "tap", i, "inv_std", t->inv_std, (size_t)t->n * sizeof *t->inv_std);
+        vkd_blocks_add(list, "tap", i, "inv_std", t->inv_std, (size_t)t->n * sizeof *t->inv_std);
 }
 
 // The student's own momentum, which Darknet's weights files leave out.
-static void add_student(block_list *list, const network *net) {
+static void add_student(vkd_block_list *list, const network *net) {
     for (int i = 0; i < net->n; ++i) {
         layer *l = &net->layers[i];
         size_t filters = (size_t)(l->type == CONNECTED ? l->outputs : l->type == BATCHNORM ? l->c : l->n);
         if (l->type != CONVOLUTIONAL && l->type != CONNECTED && l->type != BATCHNORM) continue;
         size_t weights = l->type == CONNECTED ? (size_t)l->outputs * (size_t)l->inputs : (size_t)l->nweights;
-        add(list, "layer", i, "weight_updates", l->weight_updates, weights * sizeof(float));
-        add(list, "layer", i, "bias_updates", l->bias_updates, filters * sizeof(float));
-        add(list, "layer", i, "scale_updates", l->scale_updates, filters * sizeof(float));
+        vkd_blocks_add(list, "layer", i, "weight_updates", l->weight_updates, weights * sizeof(float));
+        vkd_blocks_add(list, "layer", i, "bias_updates", l->bias_updates, filters * sizeof(float));
+        vkd_blocks_add(list, "layer", i, "scale_updates", l->scale_updates, filters * sizeof(float));
     }
 }
 
@@ -79,10 +79,10 @@ static uint64_t hash_weights(const network *net) {
     return hash;
 }
 
-static block_list list_blocks(network *net) {
-    block_list list = {0};
+static vkd_block_list list_blocks(network *net) {
+    vkd_block_list list = {0};
     vkd_plugin *plugin = vkd_of(net);
-    add(&list, "student", 0, "weights_hash", &plugin->weights_hash, sizeof plugin->weights_hash);
+    vkd_blocks_add(&list, "student", 0, "weights_hash", &plugin->weights_hash, sizeof plugin->weights_hash);
     for (int i = 0; i < plugin->tap_count; ++i)
         add_tap(&list, plugin->taps[i], i);
     add_student(&list, net);
@@ -100,7 +100,7 @@ static char *sidecar_name(const char *filename, const char *suffix) {
 static void write_sidecar(network *net, const char *path) {
     vkd_plugin *plugin = vkd_of(net);
     plugin->weights_hash = hash_weights(net);
-    block_list list = list_blocks(net);
+    vkd_block_list list = list_blocks(net);
     vkd_checkpoint_key key = {*net->seen, plugin->cfg_hash, plugin->teacher_hash};
     vkd_error err;
     if (vkd_checkpoint_write(path, &key, list.blocks, list.count, &err)) vkd_fail("%s", err.text);
@@ -141,9 +141,11 @@ static bool read_sidecar(network *net, const char *path, vkd_error *err) {
     err->text[0] = 0;
     if (access(path, F_OK)) return false;
     vkd_plugin *plugin = vkd_of(net);
-    block_list list = list_blocks(net);
+    vkd_block_list list = list_blocks(net);
     vkd_checkpoint_key key = {0, plugin->cfg_hash, plugin->teacher_hash};
-    bool whole = vkd_checkpoint_read(path, &key, list.blocks, list.count, err) == VKD_OK;
+    bool whole = vkd_checkpoint_read(path, &key, list.blocks, list.count,
+                                     "train with the one it was made with, or start afresh with -clear",
+                                     err) == VKD_OK;
     free(list.blocks);
     // Of the loading: the first step, which attaches the taps, has counted its own images already.
     if (whole && key.seen != plugin->seen)

@@ -3,6 +3,7 @@
 #include "host/plugin.h"
 #include "host/run.h"
 #include "numerics/finite.h"
+#include "numerics/resample.h"
 
 #include "list.h"
 #include "network.h"
@@ -202,6 +203,15 @@ void vkd_teacher_forward(network *teacher, float *input) {
         l.forward(l, net);
         net.input = l.output;
     }
+}
+
+void vkd_teacher_look(const network *net, vkd_plugin *plugin, float *input) {
+    network *teacher = plugin->teacher;
+    float *seen = plugin->teacher_input ? plugin->teacher_input : input;
+    if (plugin->teacher_input &&
+        vkd_resample(input, net->batch * net->c, net->h, net->w, seen, teacher->h, teacher->w))
+        vkd_fail("the teacher's input cannot be resized to %d x %d", teacher->w, teacher->h);
+    vkd_teacher_forward(teacher, seen);
 }
 
 void vkd_teacher_free(network *teacher) {

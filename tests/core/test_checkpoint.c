@@ -17,6 +17,8 @@
 #include "core/checkpoint.h"
 #include "core/file.h"
 
+#define REMEDY "train with the one it was made with"
+
 static char folder[] = "/tmp/test_checkpoint_XXXXXX";
 static char path[64];
 
@@ -96,11 +98,11 @@ static void assert_refused(run *r, int count, vkd_status status, const char *for
     unsigned char before[sizeof *r];
     memcpy(before, r, sizeof *r);
     vkd_error err = {VKD_OK, ""};
-    assert_int_equal(vkd_checkpoint_read(path, &r->key, r->blocks, count, &err), status);
+    assert_int_equal(vkd_checkpoint_read(path, &r->key, r->blocks, count, REMEDY, &err), status);
     assert_string_equal(err.text, text);
     assert_int_equal(err.status, status);
     assert_memory_equal(before, r, sizeof *r);
-    assert_int_equal(vkd_checkpoint_read(path, &r->key, r->blocks, count, NULL), status);
+    assert_int_equal(vkd_checkpoint_read(path, &r->key, r->blocks, count, REMEDY, NULL), status);
 }
 
 // Test vectors of the authors (Fowler, Noll, Vo; draft-eastlake-fnv, 64 bits, FNV-1a).
@@ -131,16 +133,16 @@ static void round_trips(void **unused) {
     memset(r.first, 0, sizeof r.first);
     r.second = 0;
     r.key.seen = 0; // not compared: taken from the file
-    assert_int_equal(vkd_checkpoint_read(path, &r.key, r.blocks, 2, NULL), VKD_OK);
+    assert_int_equal(vkd_checkpoint_read(path, &r.key, r.blocks, 2, REMEDY, NULL), VKD_OK);
     assert_memory_equal(r.first, "abc", 3);
     assert_true(r.second == -1.5);
     assert_int_equal(r.key.seen, 12345);
     // no blocks at all, and a block of nothing
     assert_int_equal(vkd_checkpoint_write(path, &r.key, NULL, 0, NULL), VKD_OK);
-    assert_int_equal(vkd_checkpoint_read(path, &r.key, NULL, 0, NULL), VKD_OK);
+    assert_int_equal(vkd_checkpoint_read(path, &r.key, NULL, 0, REMEDY, NULL), VKD_OK);
     vkd_block nothing = {"nothing", NULL, 0};
     assert_int_equal(vkd_checkpoint_write(path, &r.key, &nothing, 1, NULL), VKD_OK);
-    assert_int_equal(vkd_checkpoint_read(path, &r.key, &nothing, 1, NULL), VKD_OK);
+    assert_int_equal(vkd_checkpoint_read(path, &r.key, &nothing, 1, REMEDY, NULL), VKD_OK);
 }
 
 // The bytes themselves: files of this version must stay readable.
@@ -150,7 +152,7 @@ static void format(void **unused) {
     unsigned char bytes[SIZE], expected[SIZE] = {0}, *at = expected;
     write_run(&r);
     get_bytes(bytes);
-    const uint32_t words[] = {1, 0x01020304, 2};
+    const uint32_t words[] = {2, 0x01020304, 2};
     const uint64_t lengths[] = {FIRST, SECOND};
     memcpy(at, "VKDS", 4);
     memcpy(at + 4, words, sizeof words);
@@ -200,7 +202,7 @@ static void each_bit_flipped(void **unused) {
         if (at < 4)
             assert_refused(&r, 2, VKD_BAD_FILE, "not a .vkd sidecar");
         else if (at < 8)
-            assert_refused(&r, 2, VKD_BAD_FILE, "version %u; this program reads version 1",
+            assert_refused(&r, 2, VKD_BAD_FILE, "version %u; this program reads version 2",
                            (unsigned)version);
         else if (at < 12)
             assert_refused(&r, 2, VKD_BAD_FILE, "written on a machine of another byte order");
@@ -209,7 +211,7 @@ static void each_bit_flipped(void **unused) {
         bytes[at] ^= (unsigned char)(1 << bit % 8);
     }
     put_bytes(bytes, SIZE);
-    assert_int_equal(vkd_checkpoint_read(path, &r.key, r.blocks, 2, NULL), VKD_OK);
+    assert_int_equal(vkd_checkpoint_read(path, &r.key, r.blocks, 2, REMEDY, NULL), VKD_OK);
 }
 
 static void garbage_behind(void **unused) {
@@ -229,13 +231,10 @@ static void other_runs(void **unused) {
     run r;
     write_run(&r);
     ++r.key.cfg_hash;
-    assert_refused(&r, 2, VKD_BAD_FILE,
-                   "of another cfg; train with the cfg it was made with, or start afresh with -clear");
+    assert_refused(&r, 2, VKD_BAD_FILE, "of another cfg; " REMEDY);
     --r.key.cfg_hash;
     r.key.teacher_hash ^= UINT64_C(1) << 63;
-    assert_refused(
-        &r, 2, VKD_BAD_FILE,
-        "of another teacher; train with the teacher it was made with, or start afresh with -clear");
+    assert_refused(&r, 2, VKD_BAD_FILE, "of another teacher; " REMEDY);
 }
 
 static void other_blocks(void **unused) {
@@ -332,7 +331,8 @@ static void unwritable(void **unused) {
     assert_int_equal(vkd_checkpoint_write(path, &r.key, r.blocks, 2, &err), VKD_OUT_OF_MEMORY);
     assert_string_equal(err.text, text);
     set_up(&r);
-    assert_int_equal(vkd_checkpoint_read(path, &r.key, r.blocks, 2, NULL), VKD_OK); // the old one is there
+    assert_int_equal(vkd_checkpoint_read(path, &r.key, r.blocks, 2, REMEDY, NULL),
+                     VKD_OK); // the old one is there
 #endif
 }
 

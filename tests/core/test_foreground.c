@@ -6,7 +6,7 @@ enum { max_boxes = 3, h = 4, w = 8, cells = h * w };
 
 // The weights of two pictures; box lists end at x = 0.
 static void weights_of(const float boxes[2][max_boxes][5], double share, float *weight) {
-    vkd_foreground_weights(&boxes[0][0][0], 2, max_boxes, h, w, share, weight);
+    vkd_foreground_weights(&boxes[0][0][0], 2, max_boxes, h, w, share, NULL, weight);
 }
 
 static void cells_in_a_box(void **state) {
@@ -62,12 +62,29 @@ static void one_side_empty(void **state) {
     }
 }
 
+// A box that lies half in the padding: its other half has the whole share, and the background that counts the
+// rest.
+static void padding_is_on_no_side(void **state) {
+    (void)state;
+    const float boxes[2][max_boxes][5] = {{{0.5f, 0.5f, 0.5f, 1, 0}}};
+    float weight[2 * cells], mask[2 * cells];
+    for (int i = 0; i < 2 * cells; ++i)
+        mask[i] = i % w >= 4;
+    vkd_foreground_weights(&boxes[0][0][0], 2, max_boxes, h, w, 0.75, mask, weight);
+    double on = 0.75 * cells / 8, off = 0.25 * cells / (cells - 8); // half of all cells count
+    for (int i = 0; i < 2 * cells; ++i) {
+        bool inside = i < cells && (i % w == 4 || i % w == 5);
+        assert_below(fabs(weight[i] - (!mask[i] ? 0 : inside ? on : off)), 1e-6);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(cells_in_a_box),
         cmocka_unit_test(a_small_box_has_its_own_cell),
         cmocka_unit_test(boxes_over_the_edge_and_each_other),
         cmocka_unit_test(one_side_empty),
+        cmocka_unit_test(padding_is_on_no_side),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

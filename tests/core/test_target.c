@@ -277,9 +277,70 @@ static void resizing(void **state) {
     }
 }
 
+// Batches of unlike sizes and kinds, taken in one by one, against the moments of all of them at once.
+static void calibrated(void **state) {
+    (void)state;
+    enum { n = CHANNELS, calls = 6 };
+    for (int mode = VKD_OPTION_MODE_STANDARDIZE; mode <= VKD_OPTION_MODE_WHITEN; ++mode) {
+        vkd_whiten_options o = options_of(mode, VKD_OPTION_STATISTICS_CALIBRATED);
+        vkd_target t;
+        assert_ok(vkd_target_create(&t, &o, n, BATCH, LOCATIONS));
+        assert_true(vkd_target_needs_calibration(&t));
+        float *all = floats(calls * SIZE), *y = floats(SIZE);
+        int samples = 0;
+        for (int step = 0; step < calls; ++step) {
+            float *x = features((uint64_t)step);
+            for (int i = 0; i < SIZE; ++i)
+                x[i] += (float)step; // the means move: the term between the batches counts
+            int batch = 1 + step % BATCH;
+            // `all` as one image of so many locations, filled by columns.
+            for (int b = 0; b < batch; ++b)
+                for (int i = 0; i < n; ++i)
+                    for (int l = 0; l < LOCATIONS; ++l)
+                        all[i * calls * BATCH * LOCATIONS + samples + b * LOCATIONS + l] =
+                            x[(b * n + i) * LOCATIONS + l];
+            assert_ok(vkd_target_calibrate(&t, x, batch, LOCATIONS));
+            samples += batch * LOCATIONS;
+            assert_int_equal(t.samples, samples);
+            double *mean = widened((float[n]){0}, n);
+            memcpy(mean, t.mean, n * sizeof *mean);
+            x[7] = NAN;
+            assert_int_equal(vkd_target_calibrate(&t, x, batch, LOCATIONS), VKD_NOT_FINITE);
+            assert_memory_equal(mean, t.mean, n * sizeof *mean);
+            assert_int_equal(t.samples, samples);
+            free(mean);
+            free(x);
+        }
+        assert_false(vkd_target_needs_calibration(&t));
+        assert_ok(vkd_target_refresh(&t));
+        double *wide = doubles((size_t)n * (size_t)samples), mean[n], cov[n * n], expected[SIZE];
+        for (int i = 0; i < n; ++i)
+            for (int l = 0; l < samples; ++l)
+                wide[i * samples + l] = all[i * calls * BATCH * LOCATIONS + l];
+        reference_moments(wide, 1, n, samples, mean, cov);
+        assert_below(relative_doubles(t.mean, mean, n) / EPS64, 30);
+        if (mode == VKD_OPTION_MODE_WHITEN) assert_below(relative_doubles(t.second, cov, n * n) / EPS64, 100);
+        // A training step applies them and leaves them as they are.
+        float *x = features(9);
+        double *wide_x = widened(x, SIZE), *second = doubles(n * n);
+        memcpy(second, t.second, vkd_target_second_size(&t) * sizeof *second);
+        reference_normalize(wide_x, BATCH, n, LOCATIONS, &o, mean, cov, expected);
+        assert_ok(vkd_target_normalize(&t, x, BATCH, LOCATIONS, y));
+        assert_below(relative_mixed(y, expected, SIZE) / EPS32, 30);
+        assert_memory_equal(second, t.second, vkd_target_second_size(&t) * sizeof *second);
+        x[3] = INFINITY;
+        assert_int_equal(vkd_target_normalize(&t, x, BATCH, LOCATIONS, y), VKD_NOT_FINITE);
+        void *blocks[] = {all, y, wide, x, wide_x, second};
+        for (size_t i = 0; i < COUNT(blocks); ++i)
+            free(blocks[i]);
+        vkd_target_free(&t);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(modes),
+        cmocka_unit_test(calibrated),
         cmocka_unit_test(sizes_of_the_statistics),
         cmocka_unit_test(whitened_is_white),
         cmocka_unit_test(constant_channel),

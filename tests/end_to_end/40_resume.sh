@@ -150,12 +150,12 @@ refused resume_sidecar_of_other_weights \
     "r_from/foreign.backup.vkd: of other weights than those beside it; remove it to start the projections afresh" \
     one.cfg r_from/foreign.backup
 sed 's/teacher_from=1/&\nratio=0.3/' one.cfg >other.cfg
-refused resume_other_cfg "one_from/one.backup.vkd: of another cfg; train with the cfg it was made with, or start afresh with -clear" \
+refused resume_other_cfg "one_from/one.backup.vkd: of another cfg; train with the one it was made with, or start afresh with -clear" \
     other.cfg one_from/one.backup
 "$DARKNET" detector train teacher_run.data teacher.cfg -seed 98 >teacher2.log 2>&1
 cp teacher_run/teacher_final.weights other_teacher.weights
 refused resume_other_teacher \
-    "one_from/one.backup.vkd: of another teacher; train with the teacher it was made with, or start afresh with -clear" \
+    "one_from/one.backup.vkd: of another teacher; train with the one it was made with, or start afresh with -clear" \
     one.cfg one_from/one.backup -teacher_weights other_teacher.weights
 
 # Killed between the weights and their sidecar: the new sidecar waits under another name, the old one is still there.

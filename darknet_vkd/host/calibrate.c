@@ -1,0 +1,222 @@
+#define _POSIX_C_SOURCE 200809L
+#include "host/calibrate.h"
+
+#include "host/hooks.h"
+#include "host/padding.h"
+#include "host/run.h"
+#include "host/training_data.h"
+
+#include "data.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+// Far beyond the batches of a training run, so that both draw their pictures independently.
+static const size_t first_batch = (size_t)1 << 40;
+
+static bool waits(const vkd_tap *tap) {
+    return vkd_target_needs_calibration(&tap->target);
+}
+
+bool vkd_needs_calibration(const vkd_plugin *plugin) {
+    for (int i = 0; i < plugin->tap_count; ++i)
+        if (waits(plugin->taps[i])) return true;
+    return false;
+}
+
+// ---- pictures
+// ----------------------------------------------------------------------------------------------------
+
+// As train_classifier loads them, without their labels.
+static data load_for_classifier(network *net, const vkd_training_data *pictures, size_t batch) {
+    int n = net->batch * net->subdivisions;
+    char **paths = calloc((size_t)n, sizeof *paths);
+    if (!paths) vkd_fail("no memory for %d paths", n);
+    vkd_loader_begin(batch, 0);
+    for (int i = 0; i < n; ++i) {
+        vkd_seed_choice(i);
+        paths[i] = pictures->pictures[vkd_rand() % pictures->count];
+    }
+    data d = {0};
+    d.X = load_image_augment_paths(paths, n, (int)(net->min_ratio * net->w), (int)(net->max_ratio * net->w),
+                                   net->w, net->angle, net->aspect, net->hue, net->saturation, net->exposure,
+                                   net->center);
+    d.y = make_matrix(n, net->truths);
+    free(paths);
+    return d;
+}
+
+static data load_batch(network *net, const vkd_training_data *pictures, size_t batch) {
+    if (!vkd_is_detector(net)) return load_for_classifier(net, pictures, batch);
+    data d;
+    load_args args = vkd_detection_args(net, pictures);
+    args.vkd_batch = batch;
+    args.d = &d;
+    pthread_join(load_data(args), NULL);
+    return d;
+}
+
+// ---- calibrating
+// ------------------------------------------------------------------------------------------------
+
+static void show_progress(int done, int images) {
+    if (isatty(STDERR_FILENO)) fprintf(stderr, "\rCalibrating on %d of %d pictures\033[K", done, images);
+}
+
+// One sub-batch: its first pictures, as many as each tap still wants.
+static void take_in(network *net, vkd_plugin *plugin, float *input, int done) {
+    vkd_teacher_look(net, plugin, input);
+    for (int i = 0; i < plugin->tap_count; ++i) {
+        vkd_tap *tap = plugin->taps[i];
+        int wanted = tap->options.whiten.images - done;
+        if (tap->options.whiten.statistics != VKD_OPTION_STATISTICS_CALIBRATED || wanted <= 0) continue;
+        vkd_status status = vkd_tap_calibrate(tap, plugin->teacher->layers[plugin->teacher_layer[i]].output,
+                                              wanted < net->batch ? wanted : net->batch);
+        if (status)
+            vkd_fail(
+                "%s:%d: [vkd_projection]: calibrating tap %d: the teacher's features are not finite; do its "
+                "weights belong to its cfg?",
+                plugin->cfg.path, tap->options.line, i);
+    }
+}
+
+static void refresh(vkd_plugin *plugin) {
+    for (int i = 0; i < plugin->tap_count; ++i) {
+        vkd_tap *tap = plugin->taps[i];
+        if (tap->options.whiten.statistics != VKD_OPTION_STATISTICS_CALIBRATED) continue;
+        if (vkd_target_refresh(&tap->target))
+            vkd_fail(
+                "%s:%d: [vkd_projection]: tap %d: the whitening matrix cannot be computed; raise shrinkage",
+                plugin->cfg.path, tap->options.line, i);
+    }
+}
+
+void vkd_calibrate(network *net, char *data_path) {
+    vkd_plugin *plugin = vkd_of(net);
+    int images = 0, done = 0;
+    for (int i = 0; i < plugin->tap_count; ++i)
+        if (waits(plugin->taps[i]) && plugin->taps[i]->options.whiten.images > images)
+            images = plugin->taps[i]->options.whiten.images;
+    if (!data_path)
+        vkd_fail("%s: [vkd_whiten] statistics: \"calibrated\" looks at the pictures of `detector train` or "
+                 "`classifier train`; hand it a file of `darknet vkd calibrate` with -calibration FILE",
+                 plugin->cfg.path);
+    vkd_training_data pictures = vkd_training_data_read(data_path);
+    float *input = malloc((size_t)net->inputs * (size_t)net->batch * sizeof *input);
+    float *truth = malloc((size_t)net->truths * (size_t)net->batch * sizeof *truth);
+    if (!input || !truth) vkd_fail("no memory to calibrate with");
+    for (size_t batch = first_batch; done < images; ++batch) {
+        data d = load_batch(net, &pictures, batch);
+        for (int s = 0; s < net->subdivisions && done < images; ++s, done += net->batch) {
+            show_progress(done, images);
+            get_next_batch(d, net->batch, s * net->batch, input, truth);
+            vkd_mask_padding(net, batch, s * net->batch);
+            take_in(net, plugin, input, done);
+        }
+        free_data(d);
+    }
+    refresh(plugin);
+    if (isatty(STDERR_FILENO)) fprintf(stderr, "\r\033[K");
+    fprintf(stderr, "Calibrated the teacher's statistics on %d pictures of %s\n", images, data_path);
+    free(input);
+    free(truth);
+    free(pictures.pictures);
+}
+
+void vkd_print_whitening(const vkd_plugin *plugin) {
+    for (int i = 0; i < plugin->tap_count; ++i) {
+        const vkd_target *t = &plugin->taps[i]->target;
+        if (t->options->mode != VKD_OPTION_MODE_WHITEN || !(t->condition > 0)) continue;
+        fprintf(stderr, "  vkd tap %d  whitened: %d of %d directions kept, condition number %.3g\n", i,
+                t->kept, t->n, t->condition);
+    }
+}
+
+// ---- the file
+// ----------------------------------------------------------------------------------------------------
+
+// Of all that decides the statistics but the pictures.
+static uint64_t hash_of_taps(const network *net, const vkd_plugin *plugin) {
+    uint64_t hash = VKD_HASH_START;
+    for (int i = 0; i < plugin->tap_count; ++i) {
+        const vkd_tap *tap = plugin->taps[i];
+        const vkd_whiten_options *w = &tap->options.whiten;
+        const int facts[] = {i,
+                             net->w,
+                             net->h,
+                             tap->shape.h,
+                             tap->shape.w,
+                             tap->shape.n,
+                             w->mode,
+                             w->images,
+                             tap->options.pool,
+                             tap->options.mask_padding,
+                             plugin->teacher_layer[i]};
+        if (w->statistics == VKD_OPTION_STATISTICS_CALIBRATED) hash = vkd_hash(hash, facts, sizeof facts);
+    }
+    return hash;
+}
+
+static vkd_block_list list_blocks(const vkd_plugin *plugin) {
+    vkd_block_list list = {0};
+    for (int i = 0; i < plugin->tap_count; ++i) {
+        vkd_target *t = &plugin->taps[i]->target;
+        if (t->options->statistics != VKD_OPTION_STATISTICS_CALIBRATED) continue;
+        vkd_blocks_add(&list, "tap", i, "samples", &t->samples, sizeof t->samples);
+        vkd_blocks_add(&list, "tap", i, "mean", t->mean, (size_t)t->n * sizeof *t->mean);
+        vkd_blocks_add(&list, "tap", i, "second", t->second, vkd_target_second_size(t) * sizeof *t->second);
+    }
+    return list;
+}
+
+void vkd_calibration_write(network *net, const char *path) {
+    vkd_plugin *plugin = vkd_of(net);
+    vkd_block_list list = list_blocks(plugin);
+    vkd_checkpoint_key key = {0, hash_of_taps(net, plugin), plugin->teacher_hash};
+    vkd_error err;
+    if (vkd_checkpoint_write(path, &key, list.blocks, list.count, &err)) vkd_fail("%s", err.text);
+    free(list.blocks);
+}
+
+void vkd_calibration_read(network *net, const char *path) {
+    vkd_plugin *plugin = vkd_of(net);
+    vkd_block_list list = list_blocks(plugin);
+    vkd_checkpoint_key key = {0, hash_of_taps(net, plugin), plugin->teacher_hash};
+    vkd_error err;
+    if (vkd_checkpoint_read(path, &key, list.blocks, list.count, "calibrate with the one in use", &err))
+        vkd_fail("-calibration: %s", err.text);
+    free(list.blocks);
+    refresh(plugin);
+    fprintf(stderr, "Loading the teacher's statistics from %s...Done!\n", path);
+}
+
+void vkd_calibrate_command(int argc, char **argv) {
+    char *files[2] = {NULL, NULL};
+    const char *out = NULL;
+    int given = 0, usable = 1;
+    for (int i = 3; i < argc && argv[i]; ++i) {
+        if (!strcmp(argv[i], "-out") && i + 1 < argc && argv[i + 1])
+            out = argv[++i];
+        else if (argv[i][0] != '-' && given < 2)
+            files[given++] = argv[i];
+        else
+            usable = 0;
+    }
+    if (!usable || given < 2 || !out)
+        vkd_fail(
+            "usage: darknet vkd calibrate DATA CFG -out FILE [-teacher_cfg F -teacher_weights F] [-seed N]");
+    vkd_run_always_seed();
+    vkd_run_set_data(files[0]);
+    network *net = load_network(files[1], NULL, 0);
+    vkd_attach(net);
+    bool calibrated = false;
+    for (int i = 0; i < vkd_of(net)->tap_count; ++i)
+        calibrated = calibrated || vkd_of(net)->taps[i]->target.samples > 0;
+    if (!calibrated)
+        vkd_fail("%s: found no tap with a teacher and [vkd_whiten] statistics=calibrated; nothing to write",
+                 files[1]);
+    vkd_calibration_write(net, out);
+    printf("%s\n", out);
+    free_network(net);
+}

@@ -1,0 +1,111 @@
+#!/usr/bin/env bash
+# Calibrated statistics, inside a run and from a file of their own, and padding that is left out.
+# shellcheck disable=SC1091,SC2119,SC2154,SC2317 # common.bash, and functions that check() calls
+. "$(dirname "$0")/common.bash"
+pictures 12
+check statistics_teacher teacher
+
+# student NAME BATCHES WHITEN [LINE...]: a cfg with one tap below [vkd_whiten] with the keys WHITEN.
+student() {
+    local name=$1 batches=$2 whiten=$3
+    shift 3
+    {
+        net "$batches" "${teacher_keys[@]}"
+        student_layers
+        # shellcheck disable=SC2086 # keys
+        printf '\n[vkd_whiten]\n%s\n' "$(printf '%s\n' $whiten)"
+        tap 1 1 "$@"
+    } >"$name.cfg"
+}
+# blocks FILE: the named blocks of a sidecar as `NAME HEX`, but for those that only a checkpoint has.
+blocks() {
+    python3 - "$1" <<'EOF'
+import struct, sys
+data = open(sys.argv[1], "rb").read()
+count, at = struct.unpack_from("<I", data, 12)[0], 40
+for _ in range(count):
+    name, size = data[at:at + 32].rstrip(b"\0").decode(), struct.unpack_from("<Q", data, at + 32)[0]
+    if name.split(".")[1] in ("samples", "mean", "second"):
+        print(name, data[at + 40:at + 40 + size].hex())
+    at += 40 + size
+EOF
+}
+
+# 10 is no multiple of the 2 pictures of a sub-batch times 2 subdivisions.
+student whole 120 "mode=whiten statistics=calibrated images=10"
+data_file whole
+calibrate() {
+    "$DARKNET" vkd calibrate whole.data whole.cfg -out whole.cal -seed 5 >out 2>err && [ "$(cat out)" = whole.cal ]
+}
+check calibrate calibrate
+check calibrated_inside train whole whole.cfg -seed 5
+same_numbers() {
+    blocks whole.cal >a
+    blocks whole/whole_final.weights.vkd >b
+    [ "$(wc -l <a)" -eq 3 ] && cmp a b
+}
+check calibrated_inside_and_outside_give_the_same_numbers same_numbers
+samples() {
+    [ "$(awk '$1 == "tap0.samples" { print $2 }' a)" = 8002000000000000 ] # 10 pictures of 8 x 8, little-endian
+}
+check calibrated_on_the_pictures_asked_for samples
+check calibrated_from_the_file train file whole.cfg -seed 5 -calibration whole.cal
+check calibrated_from_the_file_is_the_same_run same whole/whole_final.weights file/whole_final.weights
+said() {
+    grep -q 'Calibrated the teacher.s statistics on 10 pictures of whole.data' whole.log &&
+        grep -qE 'vkd tap 0  whitened: [0-9]+ of 12 directions kept, condition number [0-9.e+]+$' whole.log &&
+        ! grep -q 'Calibrated' file.log
+}
+check calibrated_says_so said
+other_seed() {
+    "$DARKNET" vkd calibrate whole.data whole.cfg -out other.cal -seed 6 >out 2>err && differ whole.cal other.cal
+}
+check calibrated_on_other_pictures_with_another_seed other_seed
+# Resumed: the statistics come from the sidecar, without a second look at the pictures.
+resumed() {
+    mkdir -p from
+    cp whole/whole_100.weights from/whole.backup
+    cp whole/whole_100.weights.vkd from/whole.backup.vkd
+    train resumed whole.cfg from/whole.backup -seed 5 && ! grep -q Calibrated resumed.log &&
+        grep -q 'vkd tap 0  whitened' resumed.log &&
+        cmp whole/whole_final.weights resumed/whole_final.weights &&
+        cmp whole/whole_final.weights.vkd resumed/whole_final.weights.vkd
+}
+check calibrated_resumed resumed
+student plain 120 "mode=standardize statistics=calibrated images=4"
+check calibrated_standardize train plain plain.cfg -seed 5
+running() {
+    student running 20 "mode=whiten"
+    train running running.cfg -seed 5 &&
+        grep -qE 'vkd tap 0  whitened: [0-9]+ of 12 directions kept, condition number [0-9.e+]+$' running.log
+}
+check running_says_the_condition_number running
+
+# ---- refusals ----
+usage="usage: darknet vkd calibrate DATA CFG -out FILE [-teacher_cfg F -teacher_weights F] [-seed N]"
+check calibrate_no_out refuse "$usage" "$DARKNET" vkd calibrate whole.data whole.cfg
+check calibrate_no_cfg refuse "$usage" "$DARKNET" vkd calibrate whole.data -out x.cal
+check calibrate_nothing_to_do refuse \
+    "running.cfg: found no tap with a teacher and [vkd_whiten] statistics=calibrated; nothing to write" \
+    "$DARKNET" vkd calibrate whole.data running.cfg -out x.cal
+check calibration_missing refuse "-calibration: missing.cal: cannot be opened: No such file or directory" \
+    "$DARKNET" detector train whole.data whole.cfg -calibration missing.cal
+head -c 300 whole.cal >cut.cal
+check calibration_cut refuse "-calibration: cut.cal: damaged: its checksum does not match its 300 bytes" \
+    "$DARKNET" detector train whole.data whole.cfg -calibration cut.cal
+check calibration_of_other_taps refuse \
+    "-calibration: whole.cal: of another cfg; calibrate with the one in use" \
+    "$DARKNET" detector train whole.data plain.cfg -calibration whole.cal
+check calibrate_unwritable refuse "nowhere/x.cal.new: cannot be written: No such file or directory" \
+    "$DARKNET" vkd calibrate whole.data whole.cfg -out nowhere/x.cal
+
+# ---- padding ----
+# Square pictures with jitter: the loader pads at one side or another.
+student padded 120 "mode=standardize" mask_padding=1 foreground=0.5
+student unmasked 120 "mode=standardize" foreground=0.5
+check padding_masked train padded padded.cfg -seed 5
+check padding_masked_again train padded2 padded.cfg -seed 5
+check padding_masked_repeats same padded/padded_final.weights padded2/padded_final.weights
+check padding_unmasked train unmasked unmasked.cfg -seed 5
+check padding_matters differ padded/padded_final.weights unmasked/unmasked_final.weights
+exit "$status"
