@@ -276,6 +276,13 @@ vkd_status vkd_tap_forward(vkd_tap *tap, const float *x, const float *t) {
     return VKD_OK;
 }
 
+vkd_status vkd_tap_target(vkd_tap *tap, const float *t, float *T) {
+    const vkd_tap_shape *s = &tap->shape;
+    (void)t; // already in tap->T
+    memcpy(T, tap->T, (size_t)s->batch * (size_t)s->n * (size_t)tap->locations * sizeof *T);
+    return VKD_OK;
+}
+
 double vkd_tap_weigh(vkd_tap *tap, const float *task, double factor) {
     const vkd_tap_shape *s = &tap->shape;
     size_t size = (size_t)s->batch * (size_t)s->k * (size_t)s->h * (size_t)s->w;

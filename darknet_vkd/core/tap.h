@@ -65,6 +65,11 @@ vkd_status vkd_tap_forward(vkd_tap *tap,
                            const float *x,  // (B,k,h,w)
                            const float *t); // (B,n,th,tw)
 
+// T = the target of the last forward, whose teacher features were t.
+vkd_status vkd_tap_target(vkd_tap *tap,
+                          const float *t, // (B,n,th,tw)
+                          float *T);      // (B,n,locations) =
+
 // The weight for this batch: the fixed one, or the one that keeps ratio=, times `factor` of the schedule.
 // Sets tap->weight and tap->ratio. The caller adds weight * dx to its gradient.
 double vkd_tap_weigh(vkd_tap *tap,

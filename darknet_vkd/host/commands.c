@@ -2,6 +2,7 @@
 #define _POSIX_C_SOURCE 200809L
 #include "core/options.h"
 #include "host/detector_train.h"
+#include "host/dump.h"
 #include "host/evaluate.h"
 #include "host/hooks.h"
 #include "host/run.h"
@@ -36,6 +37,12 @@ static const struct {
     const char *help;
 } commands[] = {
     {"strip", run_strip, "CFG      the plain student's cfg, without vkd sections, on stdout"},
+    {"dump", vkd_dump,
+     "DATA CFG [WEIGHTS] -out DIR [-images N]      one training step on the first N pictures, without "
+     "update,\n"
+     "      as NumPy files in DIR: input, and of each tap student, teacher, target, P, loss, dstudent, xi "
+     "(the\n"
+     "      gradient of P along its constraint; for map=linear, which has none, the plain gradient)"},
     {"reference", run_reference, "     every key of the vkd sections, as Markdown, on stdout"},
 };
 enum { command_count = sizeof commands / sizeof *commands };
