@@ -51,7 +51,8 @@ static request read_arguments(int argc, char **argv) {
             vkd_fail("vkd dump: unknown option %s; expected -out, -images, -seed, -teacher_cfg or "
                      "-teacher_weights",
                      flag);
-        if (i + 1 == argc || !argv[i + 1]) vkd_fail("vkd dump: %s needs a value", flag);
+        if (i + 1 == argc || !argv[i + 1] || argv[i + 1][0] == '-')
+            vkd_fail("vkd dump: %s needs a value", flag);
         ++i;
         if (out)
             r.out = argv[i];

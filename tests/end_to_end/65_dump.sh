@@ -223,6 +223,28 @@ one_ended() {
 }
 check dump_leaves_an_ended_tap_out one_ended
 
+# ---- what it is checked with ----
+# The script's own gradients against central differences of its own loss, in float64.
+derivatives() {
+    PYTHONDONTWRITEBYTECODE=1 "$python" - "$root/scripts" <<'END'
+import argparse, sys, numpy
+sys.path.insert(0, sys.argv[1])
+import check_dump
+rng = numpy.random.default_rng(5)
+x, T, P, weight = (rng.standard_normal(s) for s in ((2, 4, 9), (2, 7, 9), (7, 4), (2, 1, 9)))
+for norm in "standardize", "layernorm", "none":
+    options = argparse.Namespace(student_norm=norm)
+    loss = lambda x, P: check_dump.step(x, T, P, weight, options)[0][0]
+    _, (dx, _), (G, _) = check_dump.step(x, T, P, weight, options)
+    h, X, D = 1e-5, rng.standard_normal(x.shape), rng.standard_normal(P.shape)
+    for found, up, down in (((dx * X).sum(), loss(x + h * X, P), loss(x - h * X, P)),
+                            ((G * D).sum(), loss(x, P + h * D), loss(x, P - h * D))):
+        print(norm, found, (up - down) / (2 * h))
+        assert abs(found - (up - down) / (2 * h)) < 1e-8 * max(1, abs(found))
+END
+}
+check dump_check_has_the_derivatives derivatives
+
 # ---- a wrong step is found ----
 # tampered NAME FACTOR: the first image or row of tap0_NAME.npy times FACTOR.
 tampered() {
@@ -261,6 +283,7 @@ refused nothing "$usage"
 refused no_cfg "$usage" d.data -out no
 refused no_out "$usage" d.data plain.cfg
 refused out_without_a_value "vkd dump: -out needs a value" d.data plain.cfg -out
+refused images_without_a_value "vkd dump: -images needs a value" d.data plain.cfg -images -out no
 refused unknown_option "vkd dump: unknown option -clear; expected -out, -images, -seed, -teacher_cfg or -teacher_weights" \
     d.data plain.cfg -out no -clear
 refused fourth_file 'vkd dump: unexpected "extra" after DATA CFG WEIGHTS' d.data plain.cfg teacher.weights extra -out no
