@@ -85,9 +85,11 @@ vkd_status vkd_tap_forward(vkd_tap *tap,
                            const float *x,  // (B,k,h,w)
                            const float *t); // (B,n,th,tw)
 
-// T (B,n,locations) = what the student is asked for, with the statistics as the last forward left them.
-vkd_status vkd_tap_target(vkd_tap *tap, const float *t, // (B,n,th,tw)
-                          float *T);
+// T = what the student is asked for, with the statistics as the last forward left them; locations that do not
+// count have one as well.
+vkd_status vkd_tap_target(vkd_tap *tap,
+                          const float *t, // (B,n,th,tw)
+                          float *T);      // (B,n,locations) =
 
 // The weight for this batch: the fixed one, or the one that keeps ratio=, times `factor` of the schedule.
 // Sets tap->weight and tap->ratio. The caller adds weight * dx to its gradient.

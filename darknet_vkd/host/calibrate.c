@@ -29,14 +29,14 @@ bool vkd_needs_calibration(const vkd_plugin *plugin) {
 // ----------------------------------------------------------------------------------------------------
 
 // As train_classifier loads them, without their labels.
-static data load_for_classifier(network *net, const vkd_training_data *pictures, size_t batch) {
+static data load_for_classifier(network *net, const vkd_training_data *training, size_t batch) {
     int n = net->batch * net->subdivisions;
     char **paths = calloc((size_t)n, sizeof *paths);
     if (!paths) vkd_fail("no memory for %d paths", n);
     vkd_loader_begin(batch, 0);
     for (int i = 0; i < n; ++i) {
         vkd_seed_choice(i);
-        paths[i] = pictures->pictures[vkd_rand() % pictures->count];
+        paths[i] = training->pictures.paths[vkd_rand() % training->pictures.count];
     }
     data d = {0};
     d.X = load_image_augment_paths(paths, n, (int)(net->min_ratio * net->w), (int)(net->max_ratio * net->w),
@@ -47,10 +47,10 @@ static data load_for_classifier(network *net, const vkd_training_data *pictures,
     return d;
 }
 
-static data load_batch(network *net, const vkd_training_data *pictures, size_t batch) {
-    if (!vkd_is_detector(net)) return load_for_classifier(net, pictures, batch);
+static data load_batch(network *net, const vkd_training_data *training, size_t batch) {
+    if (!vkd_is_detector(net)) return load_for_classifier(net, training, batch);
     data d;
-    load_args args = vkd_detection_args(net, pictures);
+    load_args args = vkd_detection_args(net, training);
     args.vkd_batch = batch;
     args.d = &d;
     pthread_join(load_data(args), NULL);
@@ -102,12 +102,12 @@ void vkd_calibrate(network *net, char *data_path) {
         vkd_fail("%s: [vkd_whiten] statistics: \"calibrated\" looks at the pictures of `detector train` or "
                  "`classifier train`; hand it a file of `darknet vkd calibrate` with -calibration FILE",
                  plugin->cfg.path);
-    vkd_training_data pictures = vkd_training_data_read(data_path);
+    vkd_training_data training = vkd_training_data_read(data_path);
     float *input = malloc((size_t)net->inputs * (size_t)net->batch * sizeof *input);
     float *truth = malloc((size_t)net->truths * (size_t)net->batch * sizeof *truth);
     if (!input || !truth) vkd_fail("no memory to calibrate with");
     for (size_t batch = first_batch; done < images; ++batch) {
-        data d = load_batch(net, &pictures, batch);
+        data d = load_batch(net, &training, batch);
         for (int s = 0; s < net->subdivisions && done < images; ++s, done += net->batch) {
             show_progress(done, images);
             get_next_batch(d, net->batch, s * net->batch, input, truth);
@@ -121,7 +121,7 @@ void vkd_calibrate(network *net, char *data_path) {
     fprintf(stderr, "Calibrated the teacher's statistics on %d pictures of %s\n", images, data_path);
     free(input);
     free(truth);
-    free(pictures.pictures);
+    vkd_picture_list_free(&training.pictures);
 }
 
 void vkd_print_whitening(const vkd_plugin *plugin) {

@@ -3,6 +3,7 @@
 #include "core/options.h"
 #include "host/calibrate.h"
 #include "host/detector_train.h"
+#include "host/dump.h"
 #include "host/evaluate.h"
 #include "host/hooks.h"
 #include "host/run.h"
@@ -40,6 +41,12 @@ static const struct {
     {"calibrate", vkd_calibrate_command,
      "DATA CFG -out FILE [-teacher_cfg F -teacher_weights F]   the teacher's statistics, for -calibration "
      "FILE"},
+    {"dump", vkd_dump,
+     "DATA CFG [WEIGHTS] -out DIR [-images N]      one training step on the first N pictures, without "
+     "update,\n"
+     "      as NumPy files in DIR: input, and of each tap student, teacher, target, P, loss, dstudent, xi "
+     "(the\n"
+     "      gradient of P along its constraint; for map=linear, which has none, the plain gradient)"},
     {"reference", run_reference, "     every key of the vkd sections, as Markdown, on stdout"},
 };
 enum { command_count = sizeof commands / sizeof *commands };

@@ -226,8 +226,8 @@ void vkd_detector_train(int argc, char **argv) {
     load_student(&t);
     t.base = basecfg(t.request.cfg);
     vkd_log_open(&t.log, t.data.backup, t.base, t.net);
-    fprintf(stderr, "Training %s on %d pictures, batches of %d, seed %llu\n", t.request.cfg, t.data.count,
-            t.args.n, (unsigned long long)vkd_run_options()->seed);
+    fprintf(stderr, "Training %s on %d pictures, batches of %d, seed %llu\n", t.request.cfg,
+            t.data.pictures.count, t.args.n, (unsigned long long)vkd_run_options()->seed);
     size_t first = get_current_batch(t.net);
     if (train_batches(&t)) {
         save(&t, "_final.weights");

@@ -43,6 +43,9 @@ void vkd_mask_padding(const network *net, size_t batch, int first);
 
 // Layers in a cfg, vkd sections left out.
 int vkd_count_layers(const char *cfg_path);
+// load_network for a look at `count` pictures at once: the batch is that many (0: the cfg's own sub-batch, at
+// most `most`), subdivisions 1. net->seen stands for as many batches as the weights have seen of the cfg's.
+network *vkd_load_for_pictures(char *cfg, char *weights, int count, int most);
 // layers: how many to keep. The teacher takes the student's batch, and its size unless own_size.
 network *vkd_teacher_load(const char *cfg_path, const char *weights_path, int layers, const network *student,
                           bool own_size);

@@ -14,14 +14,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-// Darknet's parser takes nothing but a file name: what a teacher needs of it besides stands here while
-// vkd_teacher_load runs.
-typedef struct teacher_request {
-    int layers; // 0: no teacher is being loaded
-    int batch;
-    int w, h; // 0: the teacher cfg's own
-} teacher_request;
-static _Thread_local teacher_request loading;
+// Darknet's parser takes nothing but a file name: what else a network shall be stands here while it is
+// loaded.
+typedef struct request {
+    int layers;           // of a teacher: how many to keep; 0: no teacher is being loaded
+    int batch;            // with subdivisions=1; 0: the cfg's own
+    int most;             // with batch = 0: subdivisions=1 and no more than this in a batch; 0: the cfg's own
+    int w, h;             // 0: the cfg's own
+    size_t images_of_cfg; // out: batch * subdivisions as the cfg has them
+} request;
+static _Thread_local request loading;
 
 // Matches the head of Darknet's own struct in parser.c, whose definition is private to it.
 typedef struct cfg_section {
@@ -94,8 +96,12 @@ int vkd_count_layers(const char *cfg_path) {
 }
 
 void vkd_net_parsed(network *net) {
-    if (!loading.layers) return;
-    net->batch = loading.batch;
+    if (!loading.batch && !loading.most) return;
+    loading.images_of_cfg = (size_t)net->batch * (size_t)net->subdivisions;
+    if (loading.batch)
+        net->batch = loading.batch;
+    else if (net->batch > loading.most)
+        net->batch = loading.most;
     net->subdivisions = 1;
     if (loading.w) {
         net->w = loading.w;
@@ -173,17 +179,31 @@ static void check_variances(const network *teacher, const char *weights_path) {
     }
 }
 
+network *vkd_load_for_pictures(char *cfg, char *weights, int count, int most) {
+    loading = (request){.batch = count, .most = most};
+    network *net = load_network(cfg, weights, 0);
+    size_t batches = *net->seen / loading.images_of_cfg;
+    loading = (request){0};
+    // The schedules go by batches, which are now of another size.
+    *net->seen = batches * (size_t)net->batch;
+    return net;
+}
+
 network *vkd_teacher_load(const char *cfg_path, const char *weights_path, int layers, const network *student,
                           bool own_size) {
     char *cfg = strdup(cfg_path), *weights = strdup(weights_path);
     if (!cfg || !weights) vkd_fail("%s: no memory", cfg_path);
-    loading = (teacher_request){layers, student->batch, own_size ? 0 : student->w, own_size ? 0 : student->h};
+    loading = (request){.layers = layers, .batch = student->batch};
+    if (!own_size) {
+        loading.w = student->w;
+        loading.h = student->h;
+    }
     network *teacher = parse_network_cfg(cfg);
     if (teacher->c != student->c)
         vkd_fail("%s: the teacher takes %d channels; expected the student's %d", cfg_path, teacher->c,
                  student->c);
     load_weights(teacher, weights);
-    loading.layers = 0;
+    loading = (request){0};
     check_variances(teacher, weights);
     free(cfg);
     free(weights);

@@ -2,13 +2,13 @@
 #ifndef VKD_HOST_TRAINING_DATA_H
 #define VKD_HOST_TRAINING_DATA_H
 
+#include "host/pictures.h"
+
 #include "darknet.h"
 
 typedef struct vkd_training_data {
-    const char *path;   // of the data file
     const char *backup; // the folder of checkpoints
-    char **pictures;    // (count)
-    int count;
+    vkd_picture_list pictures;
 } vkd_training_data;
 
 // A user's mistake is one line and exit status 1.
