@@ -156,6 +156,11 @@ static void check_student_layer(const vkd_plugin *plugin, const network *net, in
         vkd_tap_error(&err, &plugin->cfg, tap, "foreground",
                       "found %g; a network that ends in [%s] has no truth boxes, expected 0", o->foreground,
                       get_layer_string(net->layers[net->n - 1].type));
+    else if (o->foreground > 0 && net->layers[net->n - 1].type == REGION &&
+             net->layers[net->n - 1].coords != 4)
+        vkd_tap_error(&err, &plugin->cfg, tap, "foreground",
+                      "found %g; the boxes of this [region] have %d coordinates, expected 0 or coords=4",
+                      o->foreground, net->layers[net->n - 1].coords);
     else if (o->mask_padding && !vkd_is_detector(net))
         vkd_tap_error(&err, &plugin->cfg, tap, "mask_padding",
                       "found 1; the pictures of a network that ends in [%s] have no padding, expected 0",
