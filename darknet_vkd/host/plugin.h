@@ -27,6 +27,7 @@ typedef struct vkd_plugin {
     bool forwarded;                      // this step's forward has run: backward may add
     bool told_whitening;                 // the condition of running statistics has been printed
     double teacher_seconds, tap_seconds; // since the start, for the log
+    double update_seconds;               // of tap_seconds: the updates of P
 } vkd_plugin;
 
 // The plugin's part of a network that was loaded by load_network; NULL for others (a teacher).
