@@ -5,6 +5,7 @@
 #include "core/checkpoint.h"
 #include "core/options.h"
 #include "core/tap.h"
+#include "numerics/winograd.h"
 
 #include "darknet.h"
 
@@ -39,6 +40,11 @@ void vkd_attach(network *net);
 
 // Sets the mask of every tap with mask_padding=1, for the pictures from `first` on of the loader's `batch`.
 void vkd_mask_padding(const network *net, size_t batch, int first);
+
+// ---- convolution.c ----
+
+// The filtering that fits a layer of the CPU; m = 0: none.
+vkd_winograd vkd_winograd_of(const layer *l);
 
 // ---- teacher.c ----
 
