@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Write tests/numerics/reference_*.h: small vectors from NumPy, SciPy and PyTorch.
+"""Write tests/reference/*.h: small vectors from NumPy, SciPy and PyTorch.
 
 Usage: scripts/make_reference.py [DIRECTORY]
 
@@ -44,7 +44,7 @@ class Header:
 
     def write(self, directory):
         text = "\n".join(self.lines + ["", "#endif", ""])
-        (directory / ("reference_%s.h" % self.name)).write_text(text)
+        (directory / (self.name + ".h")).write_text(text)
 
 
 def f32(x):
@@ -205,7 +205,7 @@ def loss(g):
 
 
 def main():
-    default = pathlib.Path(__file__).resolve().parent.parent / "tests" / "numerics"
+    default = pathlib.Path(__file__).resolve().parent.parent / "tests" / "reference"
     directory = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else default
     rng().write(directory)
     for i, make in enumerate((matrix_exp, stiefel, resample, normalize, whiten, loss)):

@@ -1,7 +1,7 @@
 #include "retraction_support.h"
 
 #include "numerics/cayley.h"
-#include "reference_stiefel.h"
+#include "reference/stiefel.h"
 
 static void retraction_reference(void **state) {
     (void)state;

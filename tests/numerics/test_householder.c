@@ -1,7 +1,7 @@
 #include "retraction_support.h"
 
 #include "numerics/householder.h"
-#include "reference_stiefel.h"
+#include "reference/stiefel.h"
 
 // next = the Gram-Schmidt factor of P + D, orthogonalised twice: a twin without reflectors.
 static void gram_schmidt(const double *P, const double *D, int n, int k, double *next) {

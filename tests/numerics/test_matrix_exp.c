@@ -1,8 +1,8 @@
 #include "retraction_support.h"
 
 #include "numerics/matrix_exp.h"
-#include "reference_matrix_exp.h"
-#include "reference_stiefel.h"
+#include "reference/matrix_exp.h"
+#include "reference/stiefel.h"
 
 typedef struct exp_case {
     int m;

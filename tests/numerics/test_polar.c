@@ -1,7 +1,7 @@
 #include "retraction_support.h"
 
 #include "numerics/polar.h"
-#include "reference_stiefel.h"
+#include "reference/stiefel.h"
 
 static vkd_status polar(const double *C, int n, int k, float *P, int *rank) {
     double *work = doubles(vkd_stiefel_polar_workspace(n, k));
