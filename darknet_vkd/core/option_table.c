@@ -14,8 +14,8 @@
 // `only`.
 static const vkd_choice map_words[] = {[VKD_OPTION_MAP_MATRIX_EXP] = {"matrix_exp", true},
                                        [VKD_OPTION_MAP_CAYLEY] = {"cayley", true},
-                                       [VKD_OPTION_MAP_HOUSEHOLDER] = {"householder", false},
-                                       [VKD_OPTION_MAP_PROCRUSTES] = {"procrustes", false},
+                                       [VKD_OPTION_MAP_HOUSEHOLDER] = {"householder", true},
+                                       [VKD_OPTION_MAP_PROCRUSTES] = {"procrustes", true},
                                        [VKD_OPTION_MAP_LINEAR] = {"linear", true},
                                        [VKD_OPTION_MAP_FROZEN] = {"frozen", true},
                                        {NULL, false}};
@@ -60,9 +60,15 @@ static const vkd_option_row projection_rows[] = {
     {"teacher_from", TAP(teacher_from), INT_FROM(INT_MIN), .required = true,
      .help = "a layer of the teacher: absolute, or negative, counted back from the teacher's end"},
     {"map", TAP(map), WORD(map_words), .initial = "matrix_exp",
-     .help = "how P is kept orthonormal; linear (no constraint) and frozen (never updated) are baselines"},
-    {"rebase", TAP(rebase), INT_FROM(0), .initial = "1", .only = "1",
+     .help = "how P is kept orthonormal; procrustes is the closed form of loss=l2: the best P for a running "
+             "average, without a step; linear (no constraint) and frozen (never updated) are baselines"},
+    {"rebase", TAP(rebase), INT_FROM(0), .initial = "1", .needs_key = "map",
+     .needs = BIT(VKD_OPTION_MAP_MATRIX_EXP) | BIT(VKD_OPTION_MAP_CAYLEY) | BIT(VKD_OPTION_MAP_HOUSEHOLDER),
      .help = "updates of P between re-basings; 0 is one base for the whole run"},
+    {"momentum", TAP(momentum), .type = VKD_ROW_FLOAT, .min = 0, .max = 1, .open_max = true, .initial = "0.9",
+     .needs_key = "map", .needs = ~BIT(VKD_OPTION_MAP_FROZEN),
+     .help = "what an update of P keeps of the running average: of the gradient, or (map=procrustes) of the "
+             "cross-covariance"},
     {"loss", TAP(loss), WORD(loss_words), .initial = "l2",
      .help = "distance between a projected sample and its target"},
     {"ratio", TAP(ratio), FLOAT_FROM_0, .initial = "0.2",

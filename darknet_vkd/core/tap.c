@@ -87,8 +87,7 @@ vkd_status vkd_tap_create(vkd_tap **out, const vkd_tap_options *options, vkd_tap
     tap->shape = shape;
     vkd_rng rng;
     vkd_rng_seed(&rng, seed, stream_projection, index);
-    vkd_status status =
-        vkd_projection_create(&tap->projection, (vkd_option_map)options->map, shape.n, shape.k, &rng);
+    vkd_status status = vkd_projection_create(&tap->projection, options, shape.n, shape.k, &rng);
     if (!status) status = make_buffers(tap);
     if (!status)
         status = vkd_target_create(&tap->target, &tap->options.whiten, shape.n, shape.batch, tap->locations);

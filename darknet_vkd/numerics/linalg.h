@@ -31,6 +31,29 @@ static inline void vkd_gram(int m, int l, const double *A, int lda, double *C) {
             C[(size_t)j * m + i] = C[(size_t)i * m + j];
 }
 
+// y (cols,rows) = x', x (rows,cols), in blocks that stay in the cache.
+static inline void vkd_transpose(const double *x, int rows, int cols, double *y) {
+    enum { BLOCK = 32 };
+    for (int i0 = 0; i0 < rows; i0 += BLOCK)
+        for (int j0 = 0; j0 < cols; j0 += BLOCK)
+            for (int i = i0; i < rows && i < i0 + BLOCK; ++i)
+                for (int j = j0; j < cols && j < j0 + BLOCK; ++j)
+                    y[(size_t)j * rows + i] = x[(size_t)i * cols + j];
+}
+
+// S (k,k) <- scale * (S - S') / 2, in blocks that stay in the cache.
+static inline void vkd_skew_part(double *S, int k, double scale) {
+    enum { BLOCK = 32 };
+    for (int i0 = 0; i0 < k; i0 += BLOCK)
+        for (int j0 = 0; j0 <= i0; j0 += BLOCK)
+            for (int i = i0; i < k && i < i0 + BLOCK; ++i)
+                for (int j = j0; j <= i && j < j0 + BLOCK; ++j) {
+                    const double s = scale * (S[(size_t)i * k + j] - S[(size_t)j * k + i]) / 2;
+                    S[(size_t)i * k + j] = s;
+                    S[(size_t)j * k + i] = -s;
+                }
+}
+
 // y (rows,cols) = x with row strides ldy, ldx.
 static inline void vkd_widen(const float *x, int ldx, int rows, int cols, double *y, int ldy) {
     for (int i = 0; i < rows; ++i)

@@ -2,18 +2,16 @@
 
 #include <lapacke.h>
 #include <math.h>
+#include <string.h>
 
 #include "numerics/finite.h"
 #include "numerics/linalg.h"
-#include "numerics/matrix_exp.h"
 
 enum { QR_BLOCK = 32 };
 
-// The widest user is vkd_stiefel_exp: U, the new point, seven 2k x 2k or smaller matrices and a
-// 2k x 2k exponential. See the layout there.
 size_t vkd_stiefel_workspace(int n, int k) {
     const size_t nk = (size_t)n * (size_t)k, kk = (size_t)k * (size_t)k;
-    return 3 * nk + 18 * kk + vkd_matrix_exp_workspace(2 * k) + QR_BLOCK * (size_t)k;
+    return 2 * nk + kk + (2 + QR_BLOCK) * (size_t)k;
 }
 
 static vkd_status check(const float *P, int n, int k) {
@@ -105,5 +103,26 @@ vkd_status vkd_stiefel_project(const float *P, float *m, int n, int k, double *w
         }
     vkd_gemm_nn(n, k, k, -1, Pd, k, W, k, 1, md, k);
     vkd_narrow(md, nk, m);
+    return VKD_OK;
+}
+
+// With X = P'G and Y = P'm in one formula: m <- mu m + G - P (mu sym(Y) + X').
+vkd_status vkd_stiefel_momentum(const float *P, const float *G, float mu, float *m, int n, int k,
+                                double *work) {
+    const vkd_status status = check(P, n, k);
+    if (status != VKD_OK) return status;
+    const size_t nk = (size_t)n * k, kk = (size_t)k * k;
+    if (!vkd_all_finite(G, nk) || !vkd_all_finite(m, nk)) return VKD_NOT_FINITE;
+    float *Y = (float *)work, *Xt = Y + kk, *sum = (float *)(work + kk);
+    cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, k, k, n, mu / 2, P, k, m, k, 0, Y, k);
+    cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, k, k, n, 1, G, k, P, k, 0, Xt, k);
+    for (int i = 0; i < k; ++i)
+        for (int j = 0; j < k; ++j)
+            Xt[(size_t)i * k + j] += Y[(size_t)i * k + j] + Y[(size_t)j * k + i];
+    for (size_t i = 0; i < nk; ++i)
+        sum[i] = mu * m[i] + G[i];
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, n, k, k, -1, P, k, Xt, k, 1, sum, k);
+    if (!vkd_all_finite(sum, nk)) return VKD_NOT_FINITE;
+    memcpy(m, sum, nk * sizeof *m);
     return VKD_OK;
 }

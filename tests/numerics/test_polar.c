@@ -1,11 +1,11 @@
-#include "retraction_support.h"
+#include "map_support.h"
 
 #include "numerics/polar.h"
 #include "reference/stiefel.h"
 
 static vkd_status polar(const double *C, int n, int k, float *P, int *rank) {
     double *work = doubles(vkd_stiefel_polar_workspace(n, k));
-    const vkd_status status = vkd_stiefel_polar(C, n, k, P, rank, work);
+    const vkd_status status = vkd_stiefel_polar(C, n, k, NULL, P, rank, work);
     free(work);
     return status;
 }
@@ -120,8 +120,8 @@ static void rejects(void **state) {
     assert_int_equal(polar(C, 3, 2, P, NULL), VKD_NOT_FINITE);
     C[2] = INFINITY;
     assert_int_equal(polar(C, 3, 2, P, NULL), VKD_NOT_FINITE);
-    assert_int_equal(vkd_stiefel_polar(C, 1, 2, P, NULL, NULL), VKD_INVALID_ARGUMENT);
-    assert_int_equal(vkd_stiefel_polar(C, 2, 0, P, NULL, NULL), VKD_INVALID_ARGUMENT);
+    assert_int_equal(vkd_stiefel_polar(C, 1, 2, NULL, P, NULL, NULL), VKD_INVALID_ARGUMENT);
+    assert_int_equal(vkd_stiefel_polar(C, 2, 0, NULL, P, NULL, NULL), VKD_INVALID_ARGUMENT);
     assert_memory_equal(P, keep, sizeof P);
 }
 

@@ -1,4 +1,4 @@
-#include "retraction_support.h"
+#include "map_support.h"
 
 #include "reference/stiefel.h"
 
