@@ -1,6 +1,7 @@
 #include "numerics/cayley.h"
 
 #include <lapacke.h>
+#include <string.h>
 
 #include "numerics/finite.h"
 #include "numerics/linalg.h"
@@ -11,7 +12,7 @@
 // Program. 142 (2013), lemma 4.
 
 static size_t function_workspace(int m) {
-    return 3 * (size_t)m * (size_t)m + (size_t)m; // the last m hold the pivots
+    return 2 * (size_t)m * (size_t)m + (size_t)m; // the last m hold the pivots
 }
 
 // K (m,m) row-major, which LAPACK reads as K', factored in place.
@@ -25,47 +26,46 @@ static vkd_status factor(const double *M, int m, double *K, lapack_int *pivots) 
     return LAPACKE_dgetrf_work(LAPACK_COL_MAJOR, m, m, K, m, pivots) == 0 ? VKD_OK : VKD_SINGULAR;
 }
 
-// Rt (cols,m) = (K^-1 [0; I])' = the last rows of K^-T.
-static vkd_status last_columns(const double *K, const lapack_int *pivots, int m, int cols, double *Rt) {
-    for (int i = 0; i < cols; ++i)
-        for (int j = 0; j < m; ++j)
-            Rt[(size_t)i * m + j] = j == m - cols + i;
-    return LAPACKE_dgetrs_work(LAPACK_COL_MAJOR, 'T', m, cols, K, m, pivots, Rt, m) == 0 ? VKD_OK
-                                                                                         : VKD_SINGULAR;
+// Ct += scale * Rt, where null stands for [0, I].
+static void add_sides(const double *Rt, int m, int cols, double scale, double *Ct) {
+    if (Rt)
+        cblas_daxpy(cols * m, scale, Rt, 1, Ct, 1);
+    else
+        for (int i = 0; i < cols; ++i)
+            Ct[(size_t)i * m + m - cols + i] += scale;
 }
 
-// C (m,cols) = 2 K^-1 [0; I] - [0; I]
-static void finish(const double *Rt, int m, int cols, double *C) {
-    vkd_transpose(Rt, cols, m, C);
-    for (size_t i = 0; i < (size_t)m * cols; ++i)
-        C[i] *= 2;
-    for (int j = 0; j < cols; ++j)
-        C[(size_t)(m - cols + j) * cols + j] -= 1;
+// Ct (cols,m) = (2 K^-1 R - R)'
+static vkd_status solve(const double *K, const lapack_int *pivots, int m, const double *Rt, int cols,
+                        double *Ct) {
+    memset(Ct, 0, (size_t)cols * m * sizeof *Ct);
+    add_sides(Rt, m, cols, 2, Ct);
+    if (LAPACKE_dgetrs_work(LAPACK_COL_MAJOR, 'T', m, cols, K, m, pivots, Ct, m) != 0) return VKD_SINGULAR;
+    add_sides(Rt, m, cols, -1, Ct);
+    return VKD_OK;
 }
 
-static vkd_status function_forward(const double *M, int m, int cols, double *C, double *work) {
-    const size_t mm = (size_t)m * m;
-    double *K = work, *Rt = K + mm;
-    lapack_int *pivots = (lapack_int *)(work + 3 * mm);
-    vkd_status status = factor(M, m, K, pivots);
-    if (status == VKD_OK) status = last_columns(K, pivots, m, cols, Rt);
-    if (status == VKD_OK) finish(Rt, m, cols, C);
-    return status;
-}
-
-// d(2 K^-1) = K^-1 dM K^-1, hence B = (K^-T dC) (K^-1 [0; I])'.
-static vkd_status function_adjoint(const double *M, int m, int cols, const double *dC, double *C, double *B,
+static vkd_status function_forward(const double *M, int m, const double *Rt, int cols, double *Ct,
                                    double *work) {
-    const size_t mm = (size_t)m * m;
-    double *K = work, *Rt = K + mm, *Yt = Rt + mm;
-    lapack_int *pivots = (lapack_int *)(work + 3 * mm);
+    double *K = work;
+    lapack_int *pivots = (lapack_int *)(K + (size_t)m * m);
+    const vkd_status status = factor(M, m, K, pivots);
+    return status == VKD_OK ? solve(K, pivots, m, Rt, cols, Ct) : status;
+}
+
+// d(2 K^-1) = K^-1 dM K^-1, hence B = (K^-T dC) (K^-1 R)' = (K^-T dC) (C + R)'/2.
+static vkd_status function_adjoint(const double *M, int m, const double *Rt, int cols, const double *dCt,
+                                   double *Ct, double *B, double *work) {
+    double *K = work, *Yt = K + (size_t)m * m;
+    lapack_int *pivots = (lapack_int *)(Yt + (size_t)m * m);
     vkd_status status = factor(M, m, K, pivots);
-    if (status == VKD_OK) status = last_columns(K, pivots, m, cols, Rt);
+    if (status == VKD_OK) status = solve(K, pivots, m, Rt, cols, Ct);
     if (status != VKD_OK) return status;
-    vkd_transpose(dC, m, cols, Yt); // column-major dC
+    memcpy(Yt, dCt, (size_t)cols * m * sizeof *Yt);
     if (LAPACKE_dgetrs_work(LAPACK_COL_MAJOR, 'N', m, cols, K, m, pivots, Yt, m) != 0) return VKD_SINGULAR;
-    vkd_gemm_tn(m, m, cols, 1, Yt, m, Rt, m, 0, B, m);
-    finish(Rt, m, cols, C);
+    add_sides(Rt, m, cols, 1, Ct);
+    vkd_gemm_tn(m, m, cols, 0.5, Yt, m, Ct, m, 0, B, m);
+    add_sides(Rt, m, cols, -1, Ct);
     return VKD_OK;
 }
 

@@ -25,10 +25,13 @@ static inline void vkd_gemm_nt(int m, int n, int l, double alpha, const double *
 
 // C (m,m) = A'A for A (l,m), both triangles; half the work of a product.
 static inline void vkd_gram(int m, int l, const double *A, int lda, double *C) {
+    enum { BLOCK = 32 }; // of the mirroring, that stay in the cache
     cblas_dsyrk(CblasRowMajor, CblasLower, CblasTrans, m, l, 1, A, lda, 0, C, m);
-    for (int i = 0; i < m; ++i)
-        for (int j = 0; j < i; ++j)
-            C[(size_t)j * m + i] = C[(size_t)i * m + j];
+    for (int i0 = 0; i0 < m; i0 += BLOCK)
+        for (int j0 = 0; j0 <= i0; j0 += BLOCK)
+            for (int i = i0; i < m && i < i0 + BLOCK; ++i)
+                for (int j = j0; j < i && j < j0 + BLOCK; ++j)
+                    C[(size_t)j * m + i] = C[(size_t)i * m + j];
 }
 
 // y (cols,rows) = x', x (rows,cols), in blocks that stay in the cache.

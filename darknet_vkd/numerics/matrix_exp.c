@@ -175,31 +175,41 @@ static size_t function_workspace(int m) {
     return 3 * (size_t)m * (size_t)m + vkd_matrix_exp_frechet_workspace(m);
 }
 
-static vkd_status function_forward(const double *M, int m, int cols, double *C, double *work) {
+static vkd_status function_forward(const double *M, int m, const double *Rt, int cols, double *Ct,
+                                   double *work) {
     double *E = work, *rest = E + (size_t)m * m;
     const vkd_status status = vkd_matrix_exp(M, m, E, rest);
     if (status != VKD_OK) return status;
+    if (Rt) {
+        vkd_gemm_nt(cols, m, m, 1, Rt, m, E, m, 0, Ct, m);
+        return VKD_OK;
+    }
     for (int i = 0; i < m; ++i)
-        memcpy(C + (size_t)i * cols, E + (size_t)i * m + m - cols, (size_t)cols * sizeof *C);
+        for (int j = 0; j < cols; ++j)
+            Ct[(size_t)j * m + i] = E[(size_t)i * m + m - cols + j];
     return VKD_OK;
 }
 
-// exp(M)' = exp(M'), so that one call gives the value beside B = L(M', [0, dC]).
-static vkd_status function_adjoint(const double *M, int m, int cols, const double *dC, double *C, double *B,
-                                   double *work) {
+// exp(M)' = exp(M'), so that one call gives the value beside B = L(M', dC R').
+static vkd_status function_adjoint(const double *M, int m, const double *Rt, int cols, const double *dCt,
+                                   double *Ct, double *B, double *work) {
     const size_t mm = (size_t)m * m;
     double *Mt = work, *Y = Mt + mm, *Et = Y + mm, *rest = Et + mm;
-    const int first = m - cols;
-    for (int i = 0; i < m; ++i)
-        for (int j = 0; j < m; ++j) {
-            Mt[(size_t)j * m + i] = M[(size_t)i * m + j];
-            Y[(size_t)i * m + j] = j < first ? 0 : dC[(size_t)i * cols + j - first];
-        }
+    vkd_transpose(M, m, m, Mt);
+    if (Rt) {
+        vkd_gemm_tn(m, m, cols, 1, dCt, m, Rt, m, 0, Y, m);
+    } else {
+        memset(Y, 0, mm * sizeof *Y);
+        for (int i = 0; i < m; ++i)
+            for (int j = 0; j < cols; ++j)
+                Y[(size_t)i * m + m - cols + j] = dCt[(size_t)j * m + i];
+    }
     const vkd_status status = vkd_matrix_exp_frechet(Mt, Y, m, Et, B, rest);
     if (status != VKD_OK) return status;
-    for (int i = 0; i < m; ++i)
-        for (int j = 0; j < cols; ++j)
-            C[(size_t)i * cols + j] = Et[(size_t)(first + j) * m + i];
+    if (Rt)
+        vkd_gemm_nn(cols, m, m, 1, Rt, m, Et, m, 0, Ct, m);
+    else
+        memcpy(Ct, Et + mm - (size_t)cols * m, (size_t)cols * m * sizeof *Ct);
     return VKD_OK;
 }
 

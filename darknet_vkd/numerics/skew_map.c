@@ -12,7 +12,7 @@ static int side(int n, int k) {
 
 size_t vkd_skew_map_workspace(const vkd_skew_function *f, int n, int k) {
     const size_t m = (size_t)side(n, k), kk = (size_t)k * (size_t)k;
-    return 4 * m * m + 6 * kk + (size_t)n * (size_t)k + f->workspace((int)m);
+    return 4 * m * m + 6 * kk + 3 * (size_t)n * (size_t)k + f->workspace((int)m);
 }
 
 // S = skew(P'D)
@@ -68,12 +68,12 @@ static vkd_status thin_forward(const vkd_skew_function *f, const double *P, cons
                                double *V, double *work) {
     const size_t kk = (size_t)k * k;
     thin t = {.X = work, .W = work + kk, .S = work + 2 * kk, .M = work + 3 * kk};
-    double *F = work + 7 * kk, *C = F + kk; // C (2k,k)
+    double *F = work + 7 * kk, *Ct = F + kk; // Ct (k,2k)
     thin_frame(P, D, n, k, &t, F);
-    const vkd_status status = f->forward(t.M, 2 * k, k, C, C + 2 * kk);
+    const vkd_status status = f->forward(t.M, 2 * k, NULL, k, Ct, Ct + 2 * kk);
     if (status != VKD_OK) return status;
-    vkd_gemm_nn(n, k, k, 1 / t.a, D, k, C, k, 0, V, k);
-    vkd_gemm_nn(n, k, k, 1, P, k, C + kk, k, 1, V, k);
+    vkd_gemm_nt(n, k, k, 1 / t.a, D, k, Ct, 2 * k, 0, V, k);
+    vkd_gemm_nt(n, k, k, 1, P, k, Ct + k, 2 * k, 1, V, k);
     return VKD_OK;
 }
 
@@ -85,11 +85,11 @@ static vkd_status thin_adjoint(const vkd_skew_function *f, const double *P, cons
                                int n, int k, double *dD, double *work) {
     const size_t kk = (size_t)k * k, k2 = 2 * (size_t)k;
     thin t = {.X = work, .W = work + kk, .S = work + 2 * kk, .M = work + 3 * kk};
-    double *F = work + 7 * kk, *C = F + kk, *dC = C + 2 * kk, *B = dC + 2 * kk, *Q = B + 4 * kk;
+    double *F = work + 7 * kk, *Ct = F + kk, *dCt = Ct + 2 * kk, *B = dCt + 2 * kk, *Q = B + 4 * kk;
     thin_frame(P, D, n, k, &t, F);
-    vkd_gemm_tn(k, k, n, 1 / t.a, D, k, G, k, 0, dC, k);
-    vkd_gemm_tn(k, k, n, 1, P, k, G, k, 0, dC + kk, k);
-    const vkd_status status = f->adjoint(t.M, 2 * k, k, dC, C, B, Q + kk);
+    vkd_gemm_tn(k, k, n, 1 / t.a, G, k, D, k, 0, dCt, 2 * k);
+    vkd_gemm_tn(k, k, n, 1, G, k, P, k, 0, dCt + k, 2 * k);
+    const vkd_status status = f->adjoint(t.M, 2 * k, NULL, k, dCt, Ct, B, Q + kk);
     if (status != VKD_OK) return status;
     const double *B21 = B + k * k2, *B22 = B21 + k;
     vkd_gemm_nt(k, k, k, -1 / t.a, B21, 2 * k, t.X, k, 0, Q, k);
@@ -101,7 +101,7 @@ static vkd_status thin_adjoint(const vkd_skew_function *f, const double *P, cons
             Q[i * k + j] += B[i * k2 + j] - B22[j * k2 + i];
             F[i * k + j] = -(B21[i * k2 + j] + B21[j * k2 + i]) / t.a;
         }
-    vkd_gemm_nt(n, k, k, 1 / t.a, G, k, C, k, 0, dD, k);
+    vkd_gemm_nn(n, k, k, 1 / t.a, G, k, Ct, 2 * k, 0, dD, k);
     vkd_gemm_nn(n, k, k, 1, D, k, F, k, 1, dD, k);
     vkd_gemm_nn(n, k, k, 1, P, k, Q, k, 1, dD, k);
     return VKD_OK;
@@ -120,22 +120,25 @@ static void whole_matrix(const double *P, const double *D, int n, int k, double 
 
 static vkd_status whole_forward(const vkd_skew_function *f, const double *P, const double *D, int n, int k,
                                 double *V, double *work) {
-    const size_t nn = (size_t)n * n;
-    double *A = work, *C = A + nn, *S = C + nn, *Z = S + (size_t)k * k, *rest = Z + (size_t)n * k;
+    double *A = work, *S = A + (size_t)n * n, *Z = S + (size_t)k * k, *Vt = Z + (size_t)n * k;
     whole_matrix(P, D, n, k, A, S, Z);
-    const vkd_status status = f->forward(A, n, n, C, rest);
-    if (status == VKD_OK) vkd_gemm_nn(n, k, n, 1, C, n, P, k, 0, V, k);
+    double *Pt = Z;
+    vkd_transpose(P, n, k, Pt);
+    const vkd_status status = f->forward(A, n, Pt, k, Vt, Vt + (size_t)n * k);
+    if (status == VKD_OK) vkd_transpose(Vt, k, n, V);
     return status;
 }
 
-// V = C P: dC = G P'. With B the gradient at A, dZ = (B - B') P and dD = dZ - P skew(P'dZ)/2.
+// V = f(A) P. With B the gradient at A, dZ = (B - B') P and dD = dZ - P skew(P'dZ)/2.
 static vkd_status whole_adjoint(const vkd_skew_function *f, const double *P, const double *D, const double *G,
                                 int n, int k, double *dD, double *work) {
-    const size_t nn = (size_t)n * n;
-    double *A = work, *C = A + nn, *dC = C + nn, *B = dC + nn, *S = B + nn, *Z = S + (size_t)k * k;
+    const size_t nn = (size_t)n * n, nk = (size_t)n * k;
+    double *A = work, *B = A + nn, *S = B + nn, *Z = S + (size_t)k * k, *Gt = Z + nk, *Vt = Gt + nk;
     whole_matrix(P, D, n, k, A, S, Z);
-    vkd_gemm_nt(n, n, k, 1, G, k, P, k, 0, dC, n);
-    const vkd_status status = f->adjoint(A, n, n, dC, C, B, Z + (size_t)n * k);
+    double *Pt = Z;
+    vkd_transpose(P, n, k, Pt);
+    vkd_transpose(G, n, k, Gt);
+    const vkd_status status = f->adjoint(A, n, Pt, k, Gt, Vt, B, Vt + nk);
     if (status != VKD_OK) return status;
     vkd_skew_part(B, n, 2);
     vkd_gemm_nn(n, k, n, 1, B, n, P, k, 0, dD, k);
@@ -146,25 +149,23 @@ static vkd_status whole_adjoint(const vkd_skew_function *f, const double *P, con
 
 // ----------------------------------------------------------------------------------------------- n = k
 
+// M = -S = skew(D'P)
 static vkd_status square_forward(const vkd_skew_function *f, const double *P, const double *D, int k,
                                  double *V, double *work) {
-    const size_t kk = (size_t)k * k;
-    double *S = work, *C = S + kk;
-    skew_coordinates(P, D, k, k, S);
-    const vkd_status status = f->forward(S, k, k, C, C + kk);
-    if (status == VKD_OK) vkd_gemm_nn(k, k, k, 1, P, k, C, k, 0, V, k);
-    return status;
+    double *M = work;
+    skew_coordinates(D, P, k, k, M);
+    return f->forward(M, k, P, k, V, M + (size_t)k * k);
 }
 
+// With B the gradient at M, that at D is -P skew(B).
 static vkd_status square_adjoint(const vkd_skew_function *f, const double *P, const double *D,
                                  const double *G, int k, double *dD, double *work) {
     const size_t kk = (size_t)k * k;
-    double *S = work, *C = S + kk, *dC = C + kk, *B = dC + kk;
-    skew_coordinates(P, D, k, k, S);
-    vkd_gemm_tn(k, k, k, 1, P, k, G, k, 0, dC, k);
-    const vkd_status status = f->adjoint(S, k, k, dC, C, B, B + kk);
+    double *M = work, *V = M + kk, *B = V + kk;
+    skew_coordinates(D, P, k, k, M);
+    const vkd_status status = f->adjoint(M, k, P, k, G, V, B, B + kk);
     if (status != VKD_OK) return status;
-    vkd_skew_part(B, k, 1);
+    vkd_skew_part(B, k, -1);
     vkd_gemm_nn(k, k, k, 1, P, k, B, k, 0, dD, k);
     return VKD_OK;
 }

@@ -7,7 +7,7 @@
 //
 //     n >= 2k      M (2k,2k): A U = U M with U = [D/a, P], so f(A) P = U f(M) [0; I]. Nothing is n x n.
 //     k < n < 2k   A (n,n) itself, smaller than 2k x 2k
-//     n = k        S (k,k): A = P S P', f(A) P = P f(S)
+//     n = k        S (k,k): A = P S P', f(A) P = P f(S) = (f(-S) P')'
 #ifndef VKD_NUMERICS_SKEW_MAP_H
 #define VKD_NUMERICS_SKEW_MAP_H
 
@@ -15,17 +15,20 @@
 
 #include "numerics/status.h"
 
+// Right-hand sides stand as rows, which are LAPACK's columns: C' = (f(M) R)' for R' (cols,m). A null Rt is
+// [0, I], the last cols columns of f(M).
 typedef struct vkd_skew_function {
-    // C = the last cols columns of f(M).
     vkd_status (*forward)(const double *M, // (m,m)
-                          int m, int cols,
-                          double *C, // (m,cols) =
+                          int m,
+                          const double *Rt, // (cols,m), or null
+                          int cols,
+                          double *Ct, // (cols,m) =
                           double *work);
-    // The same C, and B = the gradient at M where dC is the gradient at C.
-    vkd_status (*adjoint)(const double *M, int m, int cols,
-                          const double *dC, // (m,cols)
-                          double *C,        // (m,cols) =
-                          double *B,        // (m,m) =
+    // The same C', and B = the gradient at M where dC is the gradient at C.
+    vkd_status (*adjoint)(const double *M, int m, const double *Rt, int cols,
+                          const double *dCt, // (cols,m)
+                          double *Ct,        // (cols,m) =
+                          double *B,         // (m,m) =
                           double *work);
     size_t (*workspace)(int m); // doubles, for either
 } vkd_skew_function;

@@ -2,6 +2,7 @@
 
 #include <lapacke.h>
 #include <math.h>
+#include <stdbool.h>
 #include <string.h>
 
 #include "numerics/finite.h"
@@ -106,22 +107,37 @@ vkd_status vkd_stiefel_project(const float *P, float *m, int n, int k, double *w
     return VKD_OK;
 }
 
-// With X = P'G and Y = P'm in one formula: m <- mu m + G - P (mu sym(Y) + X').
+// Y <- Y + sign Y', sign = 1 or -1, in blocks that stay in the cache.
+static void symmetrize(float *Y, int k, float sign) {
+    enum { BLOCK = 32 };
+    for (int i0 = 0; i0 < k; i0 += BLOCK)
+        for (int j0 = 0; j0 <= i0; j0 += BLOCK)
+            for (int i = i0; i < k && i < i0 + BLOCK; ++i)
+                for (int j = j0; j <= i && j < j0 + BLOCK; ++j) {
+                    const float s = Y[(size_t)i * k + j] + sign * Y[(size_t)j * k + i];
+                    Y[(size_t)i * k + j] = s;
+                    Y[(size_t)j * k + i] = sign * s;
+                }
+}
+
+// In one formula: m <- mu m + G - P (mu sym(P'm) + G'P). For n = k every tangent is P times a skew matrix,
+// and that is P skew(P'(mu m + 2 G)).
 vkd_status vkd_stiefel_momentum(const float *P, const float *G, float mu, float *m, int n, int k,
                                 double *work) {
     const vkd_status status = check(P, n, k);
     if (status != VKD_OK) return status;
-    const size_t nk = (size_t)n * k, kk = (size_t)k * k;
+    const size_t nk = (size_t)n * k;
     if (!vkd_all_finite(G, nk) || !vkd_all_finite(m, nk)) return VKD_NOT_FINITE;
-    float *Y = (float *)work, *Xt = Y + kk, *sum = (float *)(work + kk);
-    cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, k, k, n, mu / 2, P, k, m, k, 0, Y, k);
-    cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, k, k, n, 1, G, k, P, k, 0, Xt, k);
-    for (int i = 0; i < k; ++i)
-        for (int j = 0; j < k; ++j)
-            Xt[(size_t)i * k + j] += Y[(size_t)i * k + j] + Y[(size_t)j * k + i];
+    float *Y = (float *)work, *sum = Y + (size_t)k * k;
+    const bool square = n == k;
     for (size_t i = 0; i < nk; ++i)
-        sum[i] = mu * m[i] + G[i];
-    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, n, k, k, -1, P, k, Xt, k, 1, sum, k);
+        sum[i] = mu * m[i] + (square ? 2 : 1) * G[i];
+    cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, k, k, n, 0.5f * (square ? 1 : mu), P, k,
+                square ? sum : m, k, 0, Y, k);
+    symmetrize(Y, k, square ? -1 : 1);
+    if (!square) cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, k, k, n, 1, G, k, P, k, 1, Y, k);
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, n, k, k, square ? 1 : -1, P, k, Y, k, !square, sum,
+                k);
     if (!vkd_all_finite(sum, nk)) return VKD_NOT_FINITE;
     memcpy(m, sum, nk * sizeof *m);
     return VKD_OK;
