@@ -52,7 +52,6 @@ static void put_values(builder *b, const vkd_option_row *row) {
     if (row->type != VKD_ROW_WORD) {
         vkd_option_expected(row, expected, sizeof(expected));
         put(b, "%s", expected);
-        if (row->only) put(b, "; so far only `%s`", row->only);
         return;
     }
     put_words(b, row->choices, true);

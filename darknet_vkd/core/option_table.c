@@ -10,8 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-// To make a word that is still to come available, turn its `false` into `true`; for a number, drop its
-// `only`.
+// To make a word that is still to come available, turn its `false` into `true`.
 static const vkd_choice map_words[] = {[VKD_OPTION_MAP_MATRIX_EXP] = {"matrix_exp", true},
                                        [VKD_OPTION_MAP_CAYLEY] = {"cayley", true},
                                        [VKD_OPTION_MAP_HOUSEHOLDER] = {"householder", true},
@@ -346,9 +345,6 @@ static vkd_status set_number(vkd_place place, const vkd_option_row *row, void *f
     if (v == OUT_OF_RANGE)
         return vkd_error_at(err, VKD_INVALID_ARGUMENT, place.path, place.line, place.section->name, row->key,
                             "%s is out of range; expected %s", shown(value, found), expected);
-    if (row->only && *(int *)field != atoi(row->only))
-        return vkd_error_at(err, VKD_INVALID_ARGUMENT, place.path, place.line, place.section->name, row->key,
-                            "%s is not available yet; expected %s", shown(value, found), row->only);
     return VKD_OK;
 }
 

@@ -28,7 +28,6 @@ typedef struct vkd_option_row {
     double min, max;     // of a number
     bool open_min, open_max;
     const vkd_choice *choices; // of a word
-    const char *only;          // the one value available so far; NULL: all are
     bool required;
     const char *needs_key; // this key counts only where needs_key has one of the values in needs (bits)
     unsigned needs;
