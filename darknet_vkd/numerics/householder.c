@@ -168,4 +168,4 @@ static vkd_status adjoint(const double *P, const double *D, const double *G, int
     return VKD_OK;
 }
 
-const vkd_orthogonal_map vkd_map_householder = {forward, adjoint, workspace};
+const vkd_orthogonal_map vkd_map_householder = {forward, adjoint, workspace, NULL};

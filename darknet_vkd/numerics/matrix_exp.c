@@ -224,8 +224,12 @@ static vkd_status adjoint(const double *P, const double *D, const double *G, int
     return vkd_skew_map_adjoint(&function, P, D, G, n, k, dD, work);
 }
 
+static vkd_status square(const double *P, const double *M, int k, double *V, double *work) {
+    return vkd_skew_map_square(&function, P, M, k, V, work);
+}
+
 static size_t workspace(int n, int k) {
     return vkd_skew_map_workspace(&function, n, k);
 }
 
-const vkd_orthogonal_map vkd_map_matrix_exp = {forward, adjoint, workspace};
+const vkd_orthogonal_map vkd_map_matrix_exp = {forward, adjoint, workspace, square};

@@ -28,6 +28,19 @@ static vkd_status narrow(const double *x, size_t n, float *y) {
     return VKD_OK;
 }
 
+// A square from here on is worth a product in float32.
+enum { LARGE_SQUARE = 256 };
+
+// P (k,k) in float64 and as given; M = skew(D'P) through a float32 product.
+static vkd_status forward_square(const vkd_orthogonal_map *map, const double *Pd, const float *P,
+                                 const float *D, int k, double *M, double *V) {
+    float *product = (float *)V;
+    cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, k, k, k, 1, D, k, P, k, 0, product, k);
+    vkd_widen(product, k, k, k, M, k);
+    vkd_skew_part(M, k, 1);
+    return map->square(Pd, M, k, V, V + (size_t)k * k);
+}
+
 vkd_status vkd_map_forward(const vkd_orthogonal_map *map, const float *P, const float *D, int n, int k,
                            float *V, double *work) {
     vkd_status status = check(P, D, n, k);
@@ -39,8 +52,12 @@ vkd_status vkd_map_forward(const vkd_orthogonal_map *map, const float *P, const 
     }
     double *Pd = work, *Dd = Pd + nk, *Vd = Dd + nk;
     vkd_widen(P, k, n, k, Pd, k);
-    vkd_widen(D, k, n, k, Dd, k);
-    status = map->forward(Pd, Dd, n, k, Vd, Vd + nk);
+    if (n == k && k >= LARGE_SQUARE && map->square) {
+        status = forward_square(map, Pd, P, D, k, Dd, Vd);
+    } else {
+        vkd_widen(D, k, n, k, Dd, k);
+        status = map->forward(Pd, Dd, n, k, Vd, Vd + nk);
+    }
     return status == VKD_OK ? narrow(Vd, nk, V) : status;
 }
 

@@ -20,10 +20,16 @@ typedef struct vkd_orthogonal_map {
     vkd_status (*adjoint)(const double *P, const double *D, const double *G, int n, int k,
                           double *dD, // =
                           double *work);
-    size_t (*workspace)(int n, int k); // doubles, for either
+    size_t (*workspace)(int n, int k); // doubles, for any
+    // For n = k, V from M = skew(D'P) (k,k), which is the one product with D that forward would begin with.
+    // Null for a map without this form.
+    vkd_status (*square)(const double *P, const double *M, int k,
+                         double *V, // =
+                         double *work);
 } vkd_orthogonal_map;
 
-// The float32 shell: storage float32, all work float64. VKD_INVALID_ARGUMENT unless n >= k >= 1,
+// The float32 shell: storage float32, work float64 (but for the product D'P of a large square, which is of
+// the size of the step: V'V = P'P does not depend on it). VKD_INVALID_ARGUMENT unless n >= k >= 1,
 // VKD_NOT_FINITE for an input or a result that is not finite; the output is then unchanged.
 size_t vkd_map_workspace(const vkd_orthogonal_map *map, int n, int k); // doubles
 

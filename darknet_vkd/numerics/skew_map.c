@@ -154,7 +154,12 @@ static vkd_status square_forward(const vkd_skew_function *f, const double *P, co
                                  double *V, double *work) {
     double *M = work;
     skew_coordinates(D, P, k, k, M);
-    return f->forward(M, k, P, k, V, M + (size_t)k * k);
+    return vkd_skew_map_square(f, P, M, k, V, M + (size_t)k * k);
+}
+
+vkd_status vkd_skew_map_square(const vkd_skew_function *f, const double *P, const double *M, int k, double *V,
+                               double *work) {
+    return f->forward(M, k, P, k, V, work);
 }
 
 // With B the gradient at M, that at D is -P skew(B).

@@ -40,5 +40,7 @@ vkd_status vkd_skew_map_forward(const vkd_skew_function *f, const double *P, con
                                 double *V, double *work);
 vkd_status vkd_skew_map_adjoint(const vkd_skew_function *f, const double *P, const double *D, const double *G,
                                 int n, int k, double *dD, double *work);
+vkd_status vkd_skew_map_square(const vkd_skew_function *f, const double *P, const double *M, int k, double *V,
+                               double *work);
 
 #endif

@@ -44,13 +44,15 @@ vkd_status vkd_stiefel_defect(const float *P, int n, int k, double *defect, doub
     if (status != VKD_OK) return status;
     double *Pd = work, *W = Pd + (size_t)n * k;
     vkd_widen(P, k, n, k, Pd, k);
-    vkd_gram(k, n, Pd, k, W);
+    cblas_dsyrk(CblasRowMajor, CblasLower, CblasTrans, k, n, 1, Pd, k, 0, W, k);
     double sum = 0;
-    for (int i = 0; i < k; ++i)
-        for (int j = 0; j < k; ++j) {
-            const double e = W[(size_t)i * k + j] - (i == j);
-            sum += e * e;
-        }
+    for (int i = 0; i < k; ++i) {
+        const double *row = W + (size_t)i * k, diagonal = row[i] - 1;
+        double below = 0;
+        for (int j = 0; j < i; ++j)
+            below += row[j] * row[j];
+        sum += diagonal * diagonal + 2 * below;
+    }
     *defect = sqrt(sum);
     return VKD_OK;
 }
@@ -107,9 +109,9 @@ vkd_status vkd_stiefel_project(const float *P, float *m, int n, int k, double *w
     return VKD_OK;
 }
 
-// Y <- Y + sign Y', sign = 1 or -1, in blocks that stay in the cache.
+// Y <- Y + sign Y', sign = 1 or -1, in blocks as in vkd_transpose.
 static void symmetrize(float *Y, int k, float sign) {
-    enum { BLOCK = 32 };
+    enum { BLOCK = 2 * VKD_LINE };
     for (int i0 = 0; i0 < k; i0 += BLOCK)
         for (int j0 = 0; j0 <= i0; j0 += BLOCK)
             for (int i = i0; i < k && i < i0 + BLOCK; ++i)

@@ -277,6 +277,29 @@ static inline void check_against_dense(const vkd_orthogonal_map *map, dense_twin
     }
 }
 
+// A large square takes another way in the shell; what is left is float32 rounding of the step, and V'V = I.
+static inline void check_large_square(const vkd_orthogonal_map *map) {
+    enum { k = 260 };
+    const size_t kk = (size_t)k * k;
+    const double sizes[] = {0.3, 30};
+    for (size_t s = 0; s < COUNT(sizes); ++s) {
+        float *P = random_point(k, k, 1), *D = random_tangent(P, k, k, 0, sizes[s], 2), *V = floats(kk);
+        double *Pd = widened(P, kk), *Dd = widened(D, kk), *want = doubles(kk);
+        double *work = doubles(vkd_map_workspace(map, k, k)), *scratch = stiefel_work(k, k), defect;
+        assert_ok(map->forward(Pd, Dd, k, k, want, work));
+        assert_ok(vkd_map_forward(map, P, D, k, k, V, work));
+        assert_below(relative_mixed(V, want, kk) / EPS32, 0.51 + 2 * sizes[s] / sqrt(k));
+        assert_ok(vkd_stiefel_defect(V, k, k, &defect, scratch));
+        assert_below(defect / (sqrt(k) * EPS32), 1);
+        float *singles[] = {P, D, V};
+        double *all[] = {Pd, Dd, want, work, scratch};
+        for (size_t i = 0; i < COUNT(singles); ++i)
+            free(singles[i]);
+        for (size_t i = 0; i < COUNT(all); ++i)
+            free(all[i]);
+    }
+}
+
 // The derivative at D = 0 is D: (V(h D) - V(-h D)) / 2h - D = O(h^2), and rounding / h. D = 0 gives P bit for
 // bit.
 static inline void check_first_order(const vkd_orthogonal_map *map) {

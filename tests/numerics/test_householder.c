@@ -7,6 +7,11 @@ static void dense(void **state) {
     check_against_dense(&vkd_map_householder, twin_householder);
 }
 
+static void large_square(void **state) {
+    (void)state;
+    check_large_square(&vkd_map_householder);
+}
+
 static void first_order(void **state) {
     (void)state;
     check_first_order(&vkd_map_householder);
@@ -24,9 +29,8 @@ static void rejects(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(dense),
-        cmocka_unit_test(first_order),
-        cmocka_unit_test(adjoint_differences),
+        cmocka_unit_test(dense),       cmocka_unit_test(large_square),
+        cmocka_unit_test(first_order), cmocka_unit_test(adjoint_differences),
         cmocka_unit_test(rejects),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
