@@ -135,7 +135,7 @@ static vkd_status forward(const double *P, const double *D, int n, int k, double
 
 // dQ = B'G; of Q = W F - E: dW = dQ F', dF = W'dQ. Of F = R W_1': dR = dF W_1, dW_1 += dF'R. Of R = N^-1:
 // dN = -R' dR R', and with R' dF = N^-T dF =: K it is dN = -K W_1 R' = -K F'. Of N = the weighted upper
-// triangle of W'W: dW += W (K' + K) with K <- the upper triangle of dN, its diagonal halved. X is the strict
+// triangle of W'W: dW += W (L' + L) with L the upper triangle of dN, its diagonal halved. X is the strict
 // lower trapezoid of W and of B'D/2: dD = B lower(dW)/2.
 static vkd_status adjoint(const double *P, const double *D, const double *G, int n, int k, double *dD,
                           double *work) {
@@ -153,11 +153,9 @@ static vkd_status adjoint(const double *P, const double *D, const double *G, int
         for (int j = 0; j < i; ++j)
             dD[(size_t)i * k + j] += K[(size_t)j * k + i];
     vkd_gemm_nt(k, k, k, -1, K, k, r.F, k, 0, dN, k);
-    for (int i = 0; i < k; ++i) {
+    for (int i = 0; i < k; ++i)
         for (int j = 0; j < i; ++j)
-            dN[(size_t)i * k + j] =
-                dN[(size_t)j * k + i]; // upper + upper': the diagonal is halved twice over
-    }
+            dN[(size_t)i * k + j] = dN[(size_t)j * k + i]; // L' + L
     vkd_gemm_nn(n, k, k, 1, r.W, k, dN, k, 1, dD, k);
     for (size_t i = 0; i < nk; ++i)
         dD[i] /= 2;

@@ -34,7 +34,8 @@ enum { LARGE_SQUARE = 256 };
 // P (k,k) in float64 and as given; M = skew(D'P) through a float32 product.
 static vkd_status forward_square(const vkd_orthogonal_map *map, const double *Pd, const float *P,
                                  const float *D, int k, double *M, double *V) {
-    float *product = (float *)V;
+    void *scratch = V; // it has room for twice as many floats
+    float *product = scratch;
     cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, k, k, k, 1, D, k, P, k, 0, product, k);
     vkd_widen(product, k, k, k, M, k);
     vkd_skew_part(M, k, 1);

@@ -130,7 +130,8 @@ vkd_status vkd_stiefel_momentum(const float *P, const float *G, float mu, float 
     if (status != VKD_OK) return status;
     const size_t nk = (size_t)n * k;
     if (!vkd_all_finite(G, nk) || !vkd_all_finite(m, nk)) return VKD_NOT_FINITE;
-    float *Y = (float *)work, *sum = Y + (size_t)k * k;
+    void *scratch = work; // it has room for twice as many floats
+    float *Y = scratch, *sum = Y + (size_t)k * k;
     const bool square = n == k;
     for (size_t i = 0; i < nk; ++i)
         sum[i] = mu * m[i] + (square ? 2 : 1) * G[i];

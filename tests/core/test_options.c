@@ -168,9 +168,9 @@ static void a_long_path_keeps_the_message(void **state) {
 // The first mistake of the file is the one that is told, whatever follows.
 static void mistakes_come_in_the_order_of_the_file(void **state) {
     (void)state;
-    assert_refused(
-        STUDENT "[vkd_projection]\nmap=a\nteacher_from=b\n",
-        ":8: [vkd_projection] map: unknown value \"a\"; expected matrix_exp, cayley, householder, procrustes, linear or frozen");
+    assert_refused(STUDENT "[vkd_projection]\nmap=a\nteacher_from=b\n",
+                   ":8: [vkd_projection] map: unknown value \"a\"; expected matrix_exp, cayley, householder, "
+                   "procrustes, linear or frozen");
     assert_refused(
         STUDENT "[vkd_projection]\nfrom=0\n[vkd_projection]\nmap=a\n",
         ":7: [vkd_projection] teacher_from: missing; expected a layer of the teacher: absolute, or "
@@ -239,7 +239,8 @@ static void every_key_arrives(void **state) {
         "t.cfg\nteacher_weights=t.weights\nteacher_resize=1\n[maxpool]\n[maxpool]\n"
         "[vkd_whiten]\nmode=whiten\nstatistics=running\nmomentum=0.5\nwhitening=cholesky\nshrinkage=1\nrank="
         "0\n"
-        "eps=1e-3\n[vkd_projection]\nfrom=0\nteacher_from=79\nmap=cayley\nrebase=7\nmomentum=0.25\nloss=l2\nweight=100\n"
+        "eps=1e-3\n[vkd_projection]\nfrom=0\nteacher_from=79\nmap=cayley\nrebase=7\nmomentum=0.25\nloss="
+        "l2\nweight=100\n"
         "student_norm=none\npool=global\nwarmup=10\nuntil=11\nramp=cosine\nlearning_rate=0\n",
         &cfg);
     assert_string_equal(cfg.teacher_cfg, "cfg/t.cfg");
