@@ -99,7 +99,7 @@ ifeq ($(filter -j%,$(MAKEFLAGS)),)
 MAKEFLAGS += -j$(shell nproc 2>/dev/null || echo 1)
 endif
 
-.PHONY: all demo demo-teacher demo-seeds test tests bench asan lint clean deps FORCE
+.PHONY: all demo demo-teacher demo-seeds test tests bench soak asan lint clean deps FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -214,6 +214,10 @@ endif
 bench: $(ROOT)/darknet
 	@if [ -x scripts/bench.sh ]; then DARKNET='$(DARKNET)' BUILD='$(BUILD)' scripts/bench.sh; \
 	    else echo 'no scripts/bench.sh' >&2; exit 1; fi
+
+# The drift of P over 100,000 updates with random gradients, for each map and way of re-basing.
+soak: $(BUILD)/tests/core/test_drift
+	@UPDATES=100000 $<
 
 lint:
 	@scripts/lint.sh
