@@ -39,8 +39,9 @@ static void test_unreadable_picture(void **state) {
 static void test_cut_pnm(void **state) {
     (void)state;
     write_picture("whole.ppm", 40, 30);
-    size_t n;
+    size_t n = 0;
     unsigned char *bytes = read_bytes("whole.ppm", &n);
+    assert_true(bytes && n > 40);
     write_bytes("cut.ppm", bytes, n - 1);
     free(bytes);
     load_picture("whole.ppm");
