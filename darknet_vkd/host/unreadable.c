@@ -74,8 +74,13 @@ int vkd_another_picture(int i, int m, const char *path, const char *why) {
     if (remember(path))
         fprintf(stderr, "%s%s: the picture cannot be read: %s; another takes its place\n",
                 isatty(STDERR_FILENO) ? "\r\033[K" : "", path, why);
-    if (too_many(met_count, m))
-        vkd_fail("%d of %d training pictures cannot be read; expected at most one in ten", met_count, m);
+    if (too_many(met_count, m)) {
+        fprintf(stderr, "%d of %d training pictures cannot be read; expected at most one in ten\n", met_count,
+                m);
+        // Not exit(), which takes OpenCV's own objects from under the loader's other threads.
+        fflush(NULL);
+        _exit(EXIT_FAILURE);
+    }
     pthread_mutex_unlock(&lock);
     // The n-th try for one place takes the n-th number of the place's own sequence, so that the choice
     // repeats and no other choice changes.
