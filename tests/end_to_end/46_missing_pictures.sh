@@ -32,7 +32,7 @@ mv hidden labels
 # ---- a few unreadable pictures: told once each, counted, others in their places ----
 rm images/p05.ppm
 echo "this is no picture" >images/p11.ppm
-head -c 100 images/p20.ppm >cut && mv cut images/p20.ppm
+head -c 100 images/p20.ppm >cut.ppm && mv cut.ppm images/p20.ppm
 # told LOG WORDS...: each of the three lines once.
 told() {
     cat "$1"
