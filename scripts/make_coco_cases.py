@@ -8,13 +8,18 @@ import contextlib
 import io
 import sys
 
+import numpy
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 
+# IoU and points, as `detector map -iou_thresh IOU -points N`; tests/core/test_average_precision.c has the same.
+QUESTIONS = (0.5, 11), (0.75, 101), (0.3, 0), (0.6, 0)
+
+
 def evaluate(truth, found, classes, images):
     """truth: (image, class, x, y, w, h, area), found: (image, class, x, y, w, h, score); ids count from 0.
-    Returns the 12 figures, then AP, AP50 of each class."""
+    Returns the 12 figures, then AP, AP50 of each class, then the answers to QUESTIONS."""
     coco = COCO()
     coco.dataset = {
         "images": [{"id": i} for i in range(images)],
@@ -45,7 +50,27 @@ def evaluate(truth, found, classes, images):
         p = precision[:, :, c, 0, 2]
         ap.append(p.mean() if (p > -1).any() else -1)
         ap50.append(p[0].mean() if (p[0] > -1).any() else -1)
-    return [float(v) for v in e.stats], [float(v) for v in ap], [float(v) for v in ap50]
+    asked = [answer(coco, result, classes, iou, points) for iou, points in QUESTIONS]
+    return [float(v) for v in e.stats], [float(v) for v in ap], [float(v) for v in ap50], asked
+
+
+def answer(coco, result, classes, iou, points):
+    """The mean over the classes at one IoU, of so many recalls; 0: of the recall of every object, which makes the
+    area under the curve."""
+    means = []
+    for c in range(classes):
+        objects = sum(a["category_id"] == c for a in coco.dataset["annotations"])
+        if not objects:
+            continue
+        e = COCOeval(coco, result, "bbox")
+        e.params.catIds = [c]
+        e.params.iouThrs = numpy.array([iou])
+        e.params.recThrs = numpy.linspace(0, 1, points) if points else (numpy.arange(objects) + 1) / objects
+        with contextlib.redirect_stdout(io.StringIO()):
+            e.evaluate()
+            e.accumulate()
+        means.append(e.eval["precision"][0, :, 0, 0, 2].mean())
+    return float(numpy.mean(means)) if means else -1.0
 
 
 class Lcg:
@@ -170,18 +195,18 @@ def write(out):
         table.append((f"bulk_{seed}", classes, images, truths, detections, seed, evaluate(truth, found, classes, images)))
     out.write(
         "\n// With a seed the boxes are made, not listed. figures: AP, AP50, AP75, AP small, medium, large,\n"
-        "// AR 1, 10, 100, AR small, medium, large.\n"
+        "// AR 1, 10, 100, AR small, medium, large. asked: IoU .5 with 11 points, .75 with 101, .3 and .6 with 0.\n"
         "static const struct coco_case {\n"
         "    const char *name;\n    int classes, images, truths, detections, seed;\n"
         "    const vkd_ground_truth *truth;\n    const vkd_detection *found;\n"
-        "    double figures[12], class_ap[5], class_ap50[5];\n} coco_cases[] = {\n"
+        "    double figures[12], class_ap[5], class_ap50[5], asked[4];\n} coco_cases[] = {\n"
     )
-    for name, classes, images, truths, detections, seed, (figures, ap, ap50) in table:
+    for name, classes, images, truths, detections, seed, (figures, ap, ap50, asked) in table:
         truth = f"{name}_truth" if truths and not seed else "NULL"
         found = f"{name}_found" if detections and not seed else "NULL"
         out.write(
             f'    {{"{name}", {classes}, {images}, {truths}, {detections}, {seed}, {truth}, {found},\n'
-            f"     {{{numbers(figures)}}},\n     {{{numbers(ap)}}},\n     {{{numbers(ap50)}}}}},\n"
+            f"     {{{numbers(figures)}}},\n     {{{numbers(ap)}}},\n     {{{numbers(ap50)}}},\n     {{{numbers(asked)}}}}},\n"
         )
     out.write("};\n\n// clang-format on\n#endif\n")
 

@@ -6,6 +6,7 @@
 set -euo pipefail
 
 pristine=$1 patches=$2 dest=$3
+mkdir -p "$(dirname "$dest")"
 new=$(mktemp -d "$dest.XXXXXX")
 trap 'rm -rf "$new"' EXIT
 cp -R "$pristine/." "$new"

@@ -7,7 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { AREAS = 4, IOUS = 10, RECALLS = 101, KEPT = 100 };
+// ASKED is the place of the caller's own IoU behind COCO's ten.
+enum { AREAS = 4, IOUS = 10, ASKED = IOUS, COLUMNS, RECALLS = 101, KEPT = 100 };
 enum { FALSE_POSITIVE, TRUE_POSITIVE, IGNORED }; // what one detection is, at one area range and one IoU
 
 static const double area_ranges[AREAS][2] = {{0, 1e10},
@@ -30,12 +31,13 @@ typedef struct ranked {
 } ranked;
 
 typedef struct workspace {
+    const vkd_ap_question *question; // or NULL
     const vkd_ground_truth *truth;
     const vkd_detection *found;
     entry *truth_entries;   // (truths)
     entry *found_entries;   // (detections)
     ranked *kept;           // (most detections in a class)
-    unsigned char *verdict; // (most detections in a class, AREAS, IOUS), row = ranked.place
+    unsigned char *verdict; // (most detections in a class, AREAS, COLUMNS), row = ranked.place
     double *precision;      // (most truths in a class)
     double *iou;            // (KEPT, most truths in a class and picture)
     size_t *order;          // (most truths in a class and picture)
@@ -46,6 +48,7 @@ typedef struct workspace {
 typedef struct class_figures {
     double precision[AREAS][IOUS];
     double recall[AREAS][IOUS];
+    double asked;                         // the question's average precision
     double recall1[IOUS], recall10[IOUS]; // all areas, at most 1 and 10 detections
     int objects[AREAS];
 } class_figures;
@@ -56,8 +59,8 @@ static double iou_threshold(int i) {
     return i == IOUS - 1 ? 0.95 : 0.5 + i * ((0.95 - 0.5) / (IOUS - 1));
 }
 
-static double recall_threshold(int i) {
-    return i == RECALLS - 1 ? 1 : i * 0.01;
+static double recall_threshold(int i, int points) {
+    return i == points - 1 ? 1 : i * (1. / (points - 1));
 }
 
 static int compare_entries(const void *pa, const void *pb) {
@@ -120,7 +123,7 @@ static int outside(double area, const double range[2]) {
 // detection does not count. order: (truths) with the ignored ones last.
 static void match(workspace *w, size_t detections, size_t truths, double threshold, unsigned char *verdict) {
     memset(w->taken, 0, truths);
-    for (size_t d = 0; d < detections; ++d, verdict += AREAS * IOUS) {
+    for (size_t d = 0; d < detections; ++d, verdict += AREAS * COLUMNS) {
         double best = fmin(threshold, 1 - 1e-10);
         size_t chosen = truths;
         for (size_t i = 0; i < truths; ++i) {
@@ -137,7 +140,8 @@ static void match(workspace *w, size_t detections, size_t truths, double thresho
     }
 }
 
-// One class in one picture. found: (detections) best first, at most KEPT; verdict: (detections, AREAS, IOUS).
+// One class in one picture. found: (detections) best first, at most KEPT; verdict: (detections, AREAS,
+// COLUMNS).
 static void match_group(workspace *w, const entry *truth, size_t truths, const entry *found,
                         size_t detections, unsigned char *verdict, class_figures *figures) {
     for (size_t d = 0; d < detections; ++d)
@@ -155,20 +159,22 @@ static void match_group(workspace *w, const entry *truth, size_t truths, const e
         for (size_t d = 0; d < detections; ++d) {
             const vkd_detection *box = w->found + found[d].index;
             // what stays unmatched and has another size than asked for does not count as a false positive
-            memset(verdict + (d * AREAS + a) * IOUS,
-                   outside(box->w * box->h, area_ranges[a]) ? IGNORED : FALSE_POSITIVE, IOUS);
+            memset(verdict + (d * AREAS + a) * COLUMNS,
+                   outside(box->w * box->h, area_ranges[a]) ? IGNORED : FALSE_POSITIVE, COLUMNS);
         }
         for (int t = 0; truths && t < IOUS; ++t)
-            match(w, detections, truths, iou_threshold(t), verdict + a * IOUS + t);
+            match(w, detections, truths, iou_threshold(t), verdict + a * COLUMNS + t);
+        if (truths && w->question && a == 0)
+            match(w, detections, truths, w->question->iou, verdict + a * COLUMNS + ASKED);
     }
 }
 
-// 101-point interpolated average precision: the mean over r = 0, .01, .. 1 of the best precision at a recall
-// >= r. Precision can only rise at a true positive, so it is enough to know it there.
-static double average_precision(workspace *w, size_t kept, int area, int t, int objects, double *recall) {
+// The precision-recall curve: w->precision[i] becomes the best precision at i + 1 hits or more. Precision can
+// only rise at a true positive, so it is enough to know it there. Returns the number of hits.
+static size_t precision_curve(workspace *w, size_t kept, int area, int t) {
     size_t hits = 0, misses = 0;
     for (size_t i = 0; i < kept; ++i) {
-        int verdict = w->verdict[(w->kept[i].place * AREAS + area) * IOUS + t];
+        int verdict = w->verdict[(w->kept[i].place * AREAS + area) * COLUMNS + t];
         misses += verdict == FALSE_POSITIVE;
         if (verdict != TRUE_POSITIVE) continue;
         ++hits;
@@ -176,22 +182,28 @@ static double average_precision(workspace *w, size_t kept, int area, int t, int 
     }
     for (size_t i = hits; i-- > 1;)
         w->precision[i - 1] = fmax(w->precision[i - 1], w->precision[i]);
-    *recall = (double)hits / objects;
+    return hits;
+}
+
+// The curve's mean over the recalls 0 .. 1 in `points` steps, or its area where points is 0.
+static double average_precision(const workspace *w, size_t hits, int objects, int points) {
     double sum = 0;
     size_t first = 0; // the first hit whose recall reaches r
-    for (int r = 0; r < RECALLS; ++r) {
-        while (first < hits && (double)(first + 1) / objects < recall_threshold(r))
+    for (size_t i = 0; !points && i < hits; ++i)
+        sum += w->precision[i];
+    for (int r = 0; r < points; ++r) {
+        while (first < hits && (double)(first + 1) / objects < recall_threshold(r, points))
             ++first;
         if (first == hits) break;
         sum += w->precision[first];
     }
-    return sum / RECALLS;
+    return sum / (points ? points : objects);
 }
 
 static double recall_at(const workspace *w, size_t kept, int t, int most, int objects) {
     size_t hits = 0;
     for (size_t i = 0; i < kept; ++i)
-        hits += w->kept[i].rank < most && w->verdict[w->kept[i].place * AREAS * IOUS + t] == TRUE_POSITIVE;
+        hits += w->kept[i].rank < most && w->verdict[w->kept[i].place * AREAS * COLUMNS + t] == TRUE_POSITIVE;
     return (double)hits / objects;
 }
 
@@ -209,21 +221,27 @@ static void class_average(workspace *w, const entry *truth, size_t truths, const
         while (d < detections && found[d].image == image)
             ++d;
         size_t n = d - d0 < KEPT ? d - d0 : KEPT;
-        match_group(w, truth + g0, g - g0, found + d0, n, w->verdict + kept * AREAS * IOUS, figures);
+        match_group(w, truth + g0, g - g0, found + d0, n, w->verdict + kept * AREAS * COLUMNS, figures);
         for (size_t i = 0; i < n; ++i, ++kept)
             w->kept[kept] = (ranked){found[d0 + i].score, (int)i, kept};
     }
     qsort(w->kept, kept, sizeof *w->kept, compare_ranked);
+    int objects = figures->objects[0];
     for (int t = 0; t < IOUS; ++t) {
         for (int a = 0; a < AREAS; ++a) {
             figures->precision[a][t] = figures->recall[a][t] = -1;
-            if (figures->objects[a])
-                figures->precision[a][t] =
-                    average_precision(w, kept, a, t, figures->objects[a], &figures->recall[a][t]);
+            if (!figures->objects[a]) continue;
+            size_t hits = precision_curve(w, kept, a, t);
+            figures->precision[a][t] = average_precision(w, hits, figures->objects[a], RECALLS);
+            figures->recall[a][t] = (double)hits / figures->objects[a];
         }
-        figures->recall1[t] = figures->objects[0] ? recall_at(w, kept, t, 1, figures->objects[0]) : -1;
-        figures->recall10[t] = figures->objects[0] ? recall_at(w, kept, t, 10, figures->objects[0]) : -1;
+        figures->recall1[t] = objects ? recall_at(w, kept, t, 1, objects) : -1;
+        figures->recall10[t] = objects ? recall_at(w, kept, t, 10, objects) : -1;
     }
+    figures->asked = -1;
+    if (objects && w->question)
+        figures->asked =
+            average_precision(w, precision_curve(w, kept, 0, ASKED), objects, w->question->points);
 }
 
 // A mean over classes of values that may be absent.
@@ -276,7 +294,7 @@ static vkd_status make_workspace(workspace *w, size_t truths, size_t detections)
     size_t in_class = longest_run(w->found_entries, detections, 0) + 1;
     size_t in_picture = longest_run(w->truth_entries, truths, 1) + 1;
     w->kept = malloc(in_class * sizeof *w->kept);
-    w->verdict = malloc(in_class * AREAS * IOUS);
+    w->verdict = malloc(in_class * AREAS * COLUMNS);
     w->precision = malloc((longest_run(w->truth_entries, truths, 0) + 1) * sizeof *w->precision);
     w->iou = malloc(KEPT * in_picture * sizeof *w->iou);
     w->order = malloc(in_picture * sizeof *w->order);
@@ -288,7 +306,7 @@ static vkd_status make_workspace(workspace *w, size_t truths, size_t detections)
 }
 
 static void average_classes(workspace *w, size_t truths, size_t detections, vkd_ap_result *r) {
-    mean ap[AREAS] = {{0}}, ar[AREAS] = {{0}}, ap50 = {0}, ap75 = {0}, ar1 = {0}, ar10 = {0};
+    mean ap[AREAS] = {{0}}, ar[AREAS] = {{0}}, ap50 = {0}, ap75 = {0}, ar1 = {0}, ar10 = {0}, asked = {0};
     size_t g = 0, d = 0;
     for (int c = 0; c < r->classes; ++c) {
         size_t g0 = g, d0 = d;
@@ -304,6 +322,7 @@ static void average_classes(workspace *w, size_t truths, size_t detections, vkd_
         }
         add(&ap50, &figures.precision[0][0], 1);
         add(&ap75, &figures.precision[0][5], 1);
+        add(&asked, &figures.asked, 1);
         add(&ar1, figures.recall1, IOUS);
         add(&ar10, figures.recall10, IOUS);
         mean own = {0};
@@ -312,6 +331,7 @@ static void average_classes(workspace *w, size_t truths, size_t detections, vkd_
         r->class_ap50[c] = figures.precision[0][0];
         r->class_objects[c] = figures.objects[0];
     }
+    r->asked = value(asked);
     r->ap = value(ap[0]), r->ap50 = value(ap50), r->ap75 = value(ap75);
     r->ap_small = value(ap[1]), r->ap_medium = value(ap[2]), r->ap_large = value(ap[3]);
     r->ar1 = value(ar1), r->ar10 = value(ar10), r->ar100 = value(ar[0]);
@@ -319,12 +339,16 @@ static void average_classes(workspace *w, size_t truths, size_t detections, vkd_
 }
 
 vkd_status vkd_average_precision(const vkd_ground_truth *truth, size_t truths, const vkd_detection *found,
-                                 size_t detections, int classes, int images, vkd_ap_result *result) {
+                                 size_t detections, int classes, int images, const vkd_ap_question *question,
+                                 vkd_ap_result *result) {
     if (!result) return VKD_INVALID_ARGUMENT;
     *result = (vkd_ap_result){0};
     vkd_status status = check_input(truth, truths, found, detections, classes, images);
     if (status) return status;
-    workspace w = {.truth = truth, .found = found};
+    if (question &&
+        (!(question->iou > 0 && question->iou <= 1) || question->points < 0 || question->points == 1))
+        return VKD_INVALID_ARGUMENT;
+    workspace w = {.question = question, .truth = truth, .found = found};
     result->classes = classes;
     result->class_ap = malloc((size_t)classes * sizeof(double));
     result->class_ap50 = malloc((size_t)classes * sizeof(double));

@@ -3,6 +3,7 @@
 #include "core/file.h"
 
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -126,4 +127,16 @@ vkd_status vkd_checkpoint_read(const char *path, vkd_checkpoint_key *key, vkd_bl
     }
     free(data);
     return status;
+}
+
+vkd_status vkd_checkpoint_read_key(const char *path, vkd_checkpoint_key *key) {
+    header h;
+    FILE *file = fopen(path, "rb");
+    if (!file) return VKD_IO;
+    bool whole = fread(&h, sizeof h, 1, file) == 1;
+    fclose(file);
+    if (!whole || memcmp(h.magic, magic, sizeof magic) || h.byte_order != byte_order || h.version != version)
+        return VKD_BAD_FILE;
+    *key = h.key;
+    return VKD_OK;
 }

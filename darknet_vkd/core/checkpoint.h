@@ -24,7 +24,7 @@ typedef struct vkd_block {
 typedef struct vkd_checkpoint_key {
     uint64_t seen;         // images trained on, as in the weights file
     uint64_t cfg_hash;     // of the student's cfg, vkd sections included
-    uint64_t teacher_hash; // of the teacher's weights file
+    uint64_t teacher_hash; // of the teacher's weights file; 0: a run without taps
 } vkd_checkpoint_key;
 
 // FNV-1a, 64 bits (Fowler, Noll, Vo). Start with hash = VKD_HASH_START; chains over parts.
@@ -44,5 +44,9 @@ vkd_status vkd_checkpoint_write(const char *path, const vkd_checkpoint_key *key,
 // compared but set from the file.
 vkd_status vkd_checkpoint_read(const char *path, vkd_checkpoint_key *key, vkd_block *blocks, int count,
                                const char *remedy, vkd_error *err);
+
+// The key alone. VKD_IO: no such file, or unreadable. VKD_BAD_FILE: no sidecar of this version; damage behind
+// its header is not looked for.
+vkd_status vkd_checkpoint_read_key(const char *path, vkd_checkpoint_key *key);
 
 #endif

@@ -3,6 +3,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,9 +11,13 @@
 
 #include "host/evaluate.h"
 
+enum { most_points = 100000 };
+
 typedef struct request {
     char *data, *cfg, *weights;
     vkd_evaluate_options options;
+    bool asks; // for one more figure
+    vkd_ap_question question;
 } request;
 
 __attribute__((noreturn, format(printf, 1, 2))) static void fail(const char *format, ...) {
@@ -25,17 +30,52 @@ __attribute__((noreturn, format(printf, 1, 2))) static void fail(const char *for
     exit(EXIT_FAILURE);
 }
 
-static float fraction(const char *flag, const char *text) {
+static double fraction(const char *flag, const char *text) {
     char *end;
-    float value = strtof(text, &end);
+    double value = strtod(text, &end);
     if (end == text || *end || !(value >= 0 && value <= 1))
         fail("detector map: %s: \"%s\" is not in 0 .. 1", flag, text);
     return value;
 }
 
+static int count(const char *flag, const char *text) {
+    char *end;
+    errno = 0;
+    long value = strtol(text, &end, 10);
+    if (end == text || *end || errno || value < 0 || value == 1 || value > most_points)
+        fail("detector map: %s: found \"%s\"; expected 0, or an integer from 2 to %d", flag, text,
+             most_points);
+    return (int)value;
+}
+
+// The options of `detector map`, each with a value.
+static void take_option(request *r, const char *flag, const char *value) {
+    if (!strcmp(flag, "-json")) {
+        r->options.json = value;
+    } else if (!strcmp(flag, "-thresh")) {
+        r->options.thresh = (float)fraction(flag, value);
+    } else if (!strcmp(flag, "-nms")) {
+        r->options.nms = (float)fraction(flag, value);
+    } else if (!strcmp(flag, "-iou_thresh")) {
+        r->asks = true;
+        r->question.iou = fraction(flag, value);
+        if (!(r->question.iou > 0)) fail("detector map: %s: found %s; expected more than 0", flag, value);
+    } else {
+        r->asks = true;
+        r->question.points = count(flag, value);
+    }
+}
+
+static bool is_option(const char *flag) {
+    static const char *const known[] = {"-json", "-thresh", "-nms", "-iou_thresh", "-points"};
+    for (size_t i = 0; i < sizeof known / sizeof *known; ++i)
+        if (!strcmp(flag, known[i])) return true;
+    return false;
+}
+
 // argv[0..2] are "darknet detector map"; Darknet leaves NULLs where it took a flag.
 static request read_arguments(int argc, char **argv) {
-    request r = {.options = vkd_evaluate_defaults()};
+    request r = {.options = vkd_evaluate_defaults(), .question = {.iou = .5, .points = 101}};
     char **const files[] = {&r.data, &r.cfg, &r.weights};
     size_t given = 0;
     for (int i = 3; i < argc; ++i) {
@@ -46,20 +86,16 @@ static request read_arguments(int argc, char **argv) {
             *files[given++] = argv[i];
             continue;
         }
-        if (strcmp(flag, "-json") && strcmp(flag, "-thresh") && strcmp(flag, "-iou_thresh"))
-            fail("detector map: unknown option %s; expected -json, -thresh or -iou_thresh", flag);
+        if (!is_option(flag))
+            fail("detector map: unknown option %s; expected -json, -thresh, -nms, -iou_thresh or -points",
+                 flag);
         if (i + 1 == argc || !argv[i + 1]) fail("detector map: %s needs a value", flag);
-        const char *value = argv[++i];
-        if (!strcmp(flag, "-json"))
-            r.options.json = value;
-        else if (!strcmp(flag, "-thresh"))
-            r.options.thresh = fraction(flag, value);
-        else
-            r.options.nms = fraction(flag, value);
+        take_option(&r, flag, argv[++i]);
     }
     if (given < 3)
-        fail("usage: %s detector map DATA CFG WEIGHTS [-json FILE] [-thresh %g] [-iou_thresh %g]", argv[0],
-             (double)r.options.thresh, (double)r.options.nms);
+        fail("usage: %s detector map DATA CFG WEIGHTS [-json FILE] [-thresh %g] [-nms %g] [-iou_thresh %g] "
+             "[-points %d]",
+             argv[0], (double)r.options.thresh, (double)r.options.nms, r.question.iou, r.question.points);
     return r;
 }
 
@@ -103,7 +139,8 @@ static void print_figure(const char *name, double value) {
         printf("%-7s %.4f\n", name, value);
 }
 
-static void print_result(const vkd_ap_result *r, char **names) {
+// question: NULL where none was asked.
+static void print_result(const vkd_ap_result *r, const vkd_ap_question *question, char **names) {
     print_figure("AP", r->ap);
     print_figure("AP50", r->ap50);
     print_figure("AP75", r->ap75);
@@ -116,6 +153,11 @@ static void print_result(const vkd_ap_result *r, char **names) {
     print_figure("ARs", r->ar_small);
     print_figure("ARm", r->ar_medium);
     print_figure("ARl", r->ar_large);
+    if (question) {
+        char name[32];
+        snprintf(name, sizeof name, "AP@%.4g", question->iou);
+        print_figure(name, r->asked);
+    }
     int width = (int)strlen("class");
     for (int i = 0; i < r->classes; ++i)
         if ((int)strlen(names[i]) > width) width = (int)strlen(names[i]);
@@ -157,12 +199,13 @@ void vkd_detector_map(int argc, char **argv) {
     network *net = load_network(r.cfg, r.weights, 0);
     int classes = option_find_int_quiet(options, "classes", network_classes(net));
     if (number_of_names < classes) fail("%s: %d names for %d classes", names_file, number_of_names, classes);
+    if (r.asks) r.options.question = &r.question;
     vkd_ap_result result;
     double began = what_time_is_it_now();
     if (vkd_evaluate(net, paths, n, classes, &r.options, &result)) exit(EXIT_FAILURE);
     double seconds = what_time_is_it_now() - began;
     fprintf(stderr, "%d pictures in %.1f s, %.1f a second\n", n, seconds, n / seconds);
-    print_result(&result, names);
+    print_result(&result, r.options.question, names);
     vkd_ap_result_free(&result);
     free_lines(paths, n);
     free_lines(names, number_of_names);

@@ -6,7 +6,10 @@
 #include "host/plugin.h"
 #include "host/run.h"
 #include "host/training_data.h"
+#include "host/training_files.h"
 #include "host/training_log.h"
+#include "host/training_map.h"
+#include "host/unreadable.h"
 #include "numerics/finite.h"
 #include "numerics/rng.h"
 
@@ -14,11 +17,12 @@
 #include "parser.h"
 
 #include "network.h"
-#include <errno.h>
 
+#include <errno.h>
+#include <limits.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 // random=1: another size every so many batches, within a factor of 1.4 around the cfg's, and the cfg's own
 // for the last ones.
@@ -29,18 +33,41 @@ typedef struct request {
     char *data, *cfg, *weights;
     const char *gpus;
     bool clear, verbose;
+    int map_epochs; // 0: without -map
 } request;
 
 typedef struct training {
     request request;
     vkd_training_data data;
-    char *base;
     network *net;
     load_args args;
     int cfg_w, cfg_h;
     bool random;
+    vkd_training_map map;
     vkd_training_log log;
+    vkd_training_files files;
 } training;
+
+static int epochs(const char *text) {
+    char *end;
+    errno = 0;
+    long value = strtol(text, &end, 10);
+    if (end == text || *end || errno || value < 1 || value > INT_MAX)
+        vkd_fail("detector train: -mAP_epochs: found \"%s\"; expected an integer >= 1", text);
+    return (int)value;
+}
+
+// False: no flag that takes a value.
+static bool take_value(request *r, const char *flag, char *value) {
+    bool gpus = !strcmp(flag, "-gpus");
+    if (!gpus && strcmp(flag, "-mAP_epochs")) return false;
+    if (!value) vkd_fail("detector train: %s needs a value", flag);
+    if (gpus)
+        r->gpus = value;
+    else
+        r->map_epochs = epochs(value);
+    return true;
+}
 
 static request read_arguments(int argc, char **argv) {
     request r = {0};
@@ -55,19 +82,19 @@ static request read_arguments(int argc, char **argv) {
             r.clear = true;
         } else if (!strcmp(flag, "-verbose")) {
             r.verbose = true;
+        } else if (!strcmp(flag, "-map")) {
+            if (!r.map_epochs) r.map_epochs = 1;
         } else if (!strcmp(flag, "-dont_show")) {
             continue; // there is no window
-        } else if (!strcmp(flag, "-gpus")) {
-            if (i + 1 == argc || !argv[i + 1]) vkd_fail("detector train: -gpus needs a value");
-            r.gpus = argv[++i];
+        } else if (take_value(&r, flag, i + 1 < argc ? argv[i + 1] : NULL)) {
+            ++i;
         } else {
-            vkd_fail(
-                "detector train: unknown option %s; expected -teacher_cfg, -teacher_weights, -seed, -clear, "
-                "-gpus or -verbose",
-                flag);
+            vkd_fail("detector train: unknown option %s; expected -teacher_cfg, -teacher_weights, "
+                     "-calibration, -seed, -map, -mAP_epochs, -clear, -gpus, -dont_show or -verbose",
+                     flag);
         }
     }
-    if (given < 2) vkd_fail("usage: darknet detector train DATA CFG [WEIGHTS] [-seed N] [-clear]");
+    if (given < 2) vkd_fail("usage: darknet detector train DATA CFG [WEIGHTS] [-seed N] [-map] [-clear]");
     return r;
 }
 
@@ -78,16 +105,9 @@ static void check_cfg(const char *path) {
     vkd_cfg_free(&cfg);
 }
 
-static void make_directory(const char *path) {
-    struct stat info;
-    if (mkdir(path, 0777) && errno != EEXIST)
-        vkd_fail("%s: the backup folder cannot be made: %s", path, strerror(errno));
-    if (stat(path, &info) || !S_ISDIR(info.st_mode))
-        vkd_fail("%s: found a file; expected the backup folder", path);
-}
-
 static void load_student(training *t) {
     t->net = load_network(t->request.cfg, t->request.weights, t->request.clear);
+    vkd_of(t->net)->keeps_momentum = true;
     vkd_attach(t->net);
     network *net = t->net;
     layer head = net->layers[net->n - 1];
@@ -126,47 +146,32 @@ static pthread_t start_loading(training *t, size_t batch, data *d) {
     return load_data(t->args);
 }
 
-// A loss is known one step before its gradient is in the weights, so these are looked at before they replace
-// a good checkpoint.
-static void check_weights_are_finite(training *t) {
-    const network *net = t->net;
-    for (int i = 0; i < net->n; ++i) {
-        const layer *l = &net->layers[i];
-        if (l->type != CONVOLUTIONAL || vkd_all_finite(l->weights, (size_t)l->nweights)) continue;
+// The AP after this batch, or less than 0 where it is not measured.
+static double measure_when_due(training *t, size_t batch) {
+    if (!vkd_training_map_is_due(&t->map, t->net, batch)) return -1;
+    double start = what_time_is_it_now(), ap = vkd_training_map_measure(&t->map, t->net);
+    t->log.measuring += what_time_is_it_now() - start;
+    return round(ap * 1e6) / 1e6; // as in the log, which a resumed run takes the best one from
+}
+
+static void after_batch(training *t, size_t batch, double loss) {
+    if (!vkd_is_finite(loss)) {
         vkd_log_break(&t->log);
-        vkd_fail("batch %zu: the weights of layer %d are not finite; nothing is written, earlier checkpoints "
-                 "stay: "
-                 "lower the learning rate or lengthen burn_in",
-                 get_current_batch(t->net), i);
+        vkd_fail("batch %zu: the loss is not finite; earlier checkpoints stay: lower the learning rate or "
+                 "lengthen burn_in",
+                 batch);
     }
-}
-
-static void save(training *t, const char *suffix) {
-    size_t size = strlen(t->data.backup) + strlen(t->base) + strlen(suffix) + 2;
-    char *path = malloc(size);
-    if (!path) vkd_fail("no memory for a checkpoint's name");
-    snprintf(path, size, "%s/%s%s", t->data.backup, t->base, suffix);
-    check_weights_are_finite(t);
-    vkd_log_break(&t->log);
-    save_weights(t->net, path);
-    vkd_log_flush(&t->log);
-    free(path);
-}
-
-// Darknet's own rhythm.
-static void save_when_due(training *t, size_t batch) {
-    char suffix[64];
-    if (batch % 100 == 0) save(t, ".backup");
-    if (batch % 10000 == 0 || (batch < 1000 && batch % 100 == 0)) {
-        snprintf(suffix, sizeof suffix, "_%zu.weights", batch);
-        save(t, suffix);
-    }
+    double ap = measure_when_due(t, batch);
+    bool best = ap >= 0 && ap > t->log.best_ap;
+    vkd_log_batch(&t->log, t->net, loss, ap);
+    vkd_training_save_when_due(&t->files, batch, best);
 }
 
 // False: there was nothing to train.
 static bool train_batches(training *t) {
     network *net = t->net;
     size_t batch = get_current_batch(net), end = (size_t)net->max_batches;
+    if (batch >= end && vkd_training_finish(&t->files, t->request.weights)) return false;
     if (batch >= end) {
         fprintf(stderr, "%s has seen %zu batches of %zu; nothing is left to train (-clear starts afresh)\n",
                 t->request.weights ? t->request.weights : t->request.cfg, batch, end);
@@ -183,15 +188,7 @@ static bool train_batches(training *t) {
         double loss = train_network(net, loaded);
         free_data(loaded);
         batch = get_current_batch(net);
-        if (!vkd_is_finite(loss)) {
-            vkd_log_break(&t->log);
-            vkd_fail("batch %zu: the loss is not finite; earlier checkpoints stay: lower the learning rate "
-                     "or lengthen "
-                     "burn_in",
-                     batch);
-        }
-        vkd_log_batch(&t->log, net, loss);
-        save_when_due(t, batch);
+        after_batch(t, batch, loss);
     }
     return true;
 }
@@ -210,8 +207,16 @@ static void print_cost(const training *t, size_t batches) {
         batch, teacher, 100 * teacher / batch, taps, 100 * taps / batch, update, 100 * update / batch);
 }
 
+static void print_unreadable(const training *t) {
+    int count = vkd_unreadable_count();
+    if (count)
+        fprintf(stderr, "%d of %d pictures could not be read; others took their places\n", count,
+                t->data.pictures.count);
+}
+
 void vkd_detector_train(int argc, char **argv) {
     training t = {.request = read_arguments(argc, argv)};
+    vkd_run_set_quiet(!t.request.verbose);
 #ifdef GPU
     if (t.request.gpus && strchr(t.request.gpus, ','))
         vkd_fail("detector train: -gpus: several GPUs are not available yet");
@@ -224,18 +229,21 @@ void vkd_detector_train(int argc, char **argv) {
 #endif
     check_cfg(t.request.cfg);
     t.data = vkd_training_data_read(t.request.data);
-    make_directory(t.data.backup);
+    vkd_training_folder(t.data.backup);
+    vkd_check_pictures(&t.data.pictures);
     vkd_run_always_seed();
-    vkd_run_set_quiet(!t.request.verbose);
     load_student(&t);
-    t.base = basecfg(t.request.cfg);
-    vkd_log_open(&t.log, t.data.backup, t.base, t.net);
+    if (t.request.map_epochs)
+        vkd_training_map_open(&t.map, t.net, t.request.data, t.data.pictures.count, t.request.map_epochs);
+    t.files = (vkd_training_files){t.data.backup, basecfg(t.request.cfg), t.net, &t.log};
+    vkd_log_open(&t.log, t.data.backup, t.files.base, t.net);
     fprintf(stderr, "Training %s on %d pictures, batches of %d, seed %llu\n", t.request.cfg,
             t.data.pictures.count, t.args.n, (unsigned long long)vkd_run_options()->seed);
     size_t first = get_current_batch(t.net);
     if (train_batches(&t)) {
-        save(&t, "_final.weights");
+        vkd_training_save(&t.files, "_final.weights");
         print_cost(&t, get_current_batch(t.net) - first);
+        print_unreadable(&t);
     }
     vkd_log_close(&t.log);
     free_network(t.net);

@@ -359,7 +359,7 @@ static vkd_status evaluate(evaluation *e, batch pair[2], vkd_labels *labels, vkd
     if (status) return status;
     vkd_ground_truth *truth = ground_truth(e, labels);
     status = truth ? vkd_average_precision(truth, labels->count, e->found.at, e->found.count, e->classes,
-                                           e->n, result)
+                                           e->n, e->options.question, result)
                    : VKD_OUT_OF_MEMORY;
     free(truth);
     return status ? vkd_error_set(err, status, "%s", no_memory) : VKD_OK; // the boxes are finite and in range

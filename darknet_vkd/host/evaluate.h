@@ -10,6 +10,7 @@ typedef struct vkd_evaluate_options {
     float thresh; // detections with less probability are left out
     float
         nms; // of two boxes of a class that overlap by more than this IoU the better one stays; 0 = all stay
+    vkd_ap_question *question; // NULL, or one more figure for result->asked
     int threads;      // for loading pictures and reading out boxes; 0 = one per processor, at most 16
     int progress;     // show it: on a terminal one line, rewritten, that is gone afterwards; in a log nothing
     const char *json; // NULL, or where to write the detections as a COCO result file
@@ -17,7 +18,7 @@ typedef struct vkd_evaluate_options {
                     // `detector valid` writes them; 0 = both count from 1, pictures in the order of the list
 } vkd_evaluate_options;
 
-vkd_evaluate_options vkd_evaluate_defaults(void); // .001, .45, 0, 1, NULL, 0
+vkd_evaluate_options vkd_evaluate_defaults(void); // .001, .45, NULL, 0, 1, NULL, 0
 
 // Runs the network on n pictures, each letterboxed to the network's present size, and compares with their
 // label files (labels.h). Works on a network in training: whole batches of the network's own size are
@@ -27,7 +28,7 @@ vkd_evaluate_options vkd_evaluate_defaults(void); // .001, .45, 0, 1, NULL, 0
 int vkd_evaluate(network *net, char **paths, int n, int classes, const vkd_evaluate_options *options,
                  vkd_ap_result *result);
 
-// darknet detector map DATA CFG WEIGHTS [-json FILE] [-thresh T] [-iou_thresh IOU]
+// darknet detector map DATA CFG WEIGHTS [-json FILE] [-thresh T] [-nms IOU] [-iou_thresh IOU] [-points N]
 // To be called before anything else takes flags out of argv. Exits with 1 after one line on stderr.
 void vkd_detector_map(int argc, char **argv);
 

@@ -39,7 +39,7 @@ static void mask_padding_now(const network *net, size_t batch) {
 
 // A tap that has ended says so in the log.
 static void rest(vkd_tap *tap) {
-    tap->loss = tap->weight = tap->ratio = 0;
+    tap->loss = tap->weight = tap->ratio = tap->projection.defect = 0;
 }
 
 void vkd_forward(network *net) {
@@ -160,7 +160,7 @@ void vkd_saving(network *net, const char *filename, int cutoff) {
 void vkd_saved(network *net, const char *filename, int cutoff) {
     vkd_plugin *plugin = vkd_of(net);
     if (!plugin || cutoff < net->n) return;
-    if (plugin->tap_count)
+    if (vkd_has_sidecar(plugin))
         vkd_sidecar_save(net, filename);
     else
         vkd_sidecar_remove(filename);

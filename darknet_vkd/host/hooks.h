@@ -62,6 +62,9 @@ size_t vkd_next_load(size_t batch);
 void vkd_loader_begin(size_t batch, int place);
 void vkd_seed_choice(int i);
 void vkd_seed_augmentation(int i);
+// The i-th picture of this thread's, at `path`, cannot be read, `why` says why: tells it once, and returns
+// the number of another of m pictures. Ends the program where more than one in ten cannot be read.
+int vkd_another_picture(int i, int m, const char *path, const char *why);
 // The i-th picture of this thread's lies at x, y, so many pixels wide and high, in a frame of frame_w x
 // frame_h that may be flipped afterwards.
 void vkd_loader_placed(int i, int x, int y, int w, int h, int frame_w, int frame_h, int flip);

@@ -17,10 +17,14 @@
 static const double smallest_box = 0.001;
 
 vkd_picture_list vkd_picture_list_read(const char *data) {
+    return vkd_picture_list_of(data, "train", "training pictures");
+}
+
+vkd_picture_list vkd_picture_list_of(const char *data, char *key, const char *what) {
     list *options = read_data_cfg((char *)data);
-    const char *train = option_find_str(options, "train", NULL);
-    if (!train) vkd_fail("%s: train: missing; expected the list of training pictures", data);
-    vkd_picture_list result = {.file = strdup(train)};
+    const char *file = option_find_str(options, key, NULL);
+    if (!file) vkd_fail("%s: %s: missing; expected the list of %s", data, key, what);
+    vkd_picture_list result = {.file = strdup(file)};
     if (!result.file) vkd_fail("%s: no memory", data);
     list *lines = get_paths(result.file);
     result.paths = (char **)list_to_array(lines);

@@ -7,13 +7,15 @@
 #include "darknet.h"
 
 typedef struct vkd_picture_list {
-    char *file;   // train= of the data file
+    char *file;   // train= (or another key) of the data file
     char **paths; // (count), count >= 1, without empty lines
     int count;
 } vkd_picture_list;
 
 // Of train= in DATA. Without one, or without a picture in it: one line on stderr and exit status 1.
 vkd_picture_list vkd_picture_list_read(const char *data);
+// The same of another key, whose list is `what`.
+vkd_picture_list vkd_picture_list_of(const char *data, char *key, const char *what);
 void vkd_picture_list_free(vkd_picture_list *list);
 
 // The first of the pictures, each letterboxed to the network's present size. Truth boxes are in the loader's

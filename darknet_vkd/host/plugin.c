@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 vkd_plugin *vkd_of(const network *net) {
     return net->vkd;
@@ -260,21 +261,41 @@ static void hash_cfg(vkd_plugin *plugin) {
     free(text);
 }
 
+// False: this network has no taps to train.
+static bool has_taps(vkd_plugin *plugin) {
+    if (!plugin->cfg.tap_count) {
+        if (vkd_run_options()->teacher_cfg)
+            vkd_fail("%s: a teacher is named but there is no [vkd_projection] to learn from it",
+                     plugin->cfg.path);
+        return false;
+    }
+    choose_teacher(plugin);
+    if (!plugin->teacher_cfg)
+        fprintf(stderr, "%s: no teacher is named, so the vkd sections do nothing\n", plugin->cfg.path);
+    return plugin->teacher_cfg != NULL;
+}
+
+// What a checkpoint's sidecar keeps, where the run goes on from one.
+static void resume(network *net, const vkd_plugin *plugin) {
+    if (!plugin->weights_path || plugin->clear || vkd_sidecar_load(net, plugin->weights_path)) return;
+    if (!plugin->tap_count || !plugin->seen) return;
+    char *path = allocate(strlen(plugin->weights_path) + sizeof ".vkd", 1);
+    sprintf(path, "%s.vkd", plugin->weights_path);
+    fprintf(stderr, "%s: %s; the projections start afresh\n", path,
+            access(path, F_OK) ? "not there" : "of a run without taps");
+    free(path);
+}
+
 void vkd_attach(network *net) {
     vkd_plugin *plugin = vkd_of(net);
     if (!plugin || plugin->attached) return;
     plugin->attached = true;
     vkd_error err;
     if (vkd_cfg_read(plugin->cfg_path, &plugin->cfg, &err)) fail_with(&err);
-    if (!plugin->cfg.tap_count) {
-        if (vkd_run_options()->teacher_cfg)
-            vkd_fail("%s: a teacher is named but there is no [vkd_projection] to learn from it",
-                     plugin->cfg.path);
-        return;
-    }
-    choose_teacher(plugin);
-    if (!plugin->teacher_cfg) {
-        fprintf(stderr, "%s: no teacher is named, so the vkd sections do nothing\n", plugin->cfg.path);
+    if (!has_taps(plugin)) {
+        if (!plugin->keeps_momentum) return;
+        hash_cfg(plugin);
+        resume(net, plugin);
         return;
     }
     check_readable(plugin, plugin->teacher_cfg, "teacher_cfg", vkd_run_options()->teacher_cfg);
@@ -282,9 +303,7 @@ void vkd_attach(network *net) {
     refuse_what_is_to_come(net, plugin);
     hash_cfg(plugin);
     make_taps(net, plugin);
-    if (plugin->weights_path && !plugin->clear && !vkd_sidecar_load(net, plugin->weights_path) &&
-        plugin->seen)
-        fprintf(stderr, "%s.vkd: not there; the projections start afresh\n", plugin->weights_path);
+    resume(net, plugin);
     if (vkd_needs_calibration(plugin) && vkd_run_options()->calibration)
         vkd_calibration_read(net, vkd_run_options()->calibration);
     else if (vkd_needs_calibration(plugin))

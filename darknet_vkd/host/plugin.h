@@ -24,6 +24,7 @@ typedef struct vkd_plugin {
     float *teacher_input;                      // (B,c,h,w) of the teacher, where teacher_resize=1; else NULL
     network *teacher;                          // NULL before the first step and after the last tap's end
     uint64_t cfg_hash, teacher_hash, weights_hash;
+    bool keeps_momentum;                 // a run without taps leaves sidecars too (`detector train`)
     bool prepared;                       // a sidecar waits for its weights file
     bool forwarded;                      // this step's forward has run: backward may add
     bool told_whitening;                 // the condition of running statistics has been printed
@@ -73,12 +74,15 @@ typedef struct vkd_block_list {
 void vkd_blocks_add(vkd_block_list *list, const char *owner, int index, const char *name, void *data,
                     size_t bytes);
 
+// Whether this network's weights files get sidecars: it has taps, or keeps its momentum.
+bool vkd_has_sidecar(const vkd_plugin *plugin);
 // Before FILENAME is written: its sidecar, complete, under a name of its own.
 void vkd_sidecar_prepare(network *net, const char *filename);
 // Writes FILENAME.vkd, or puts the prepared one there.
 void vkd_sidecar_save(network *net, const char *filename);
 // Reads FILENAME.vkd if there is one, or the prepared one where that is of the weights' moment. False: there
-// is none.
+// is none, or only one of a run without taps, which knows nothing of this network's. One that does not belong
+// to the network ends the program; without taps it is told, and the momentum stays at zero.
 bool vkd_sidecar_load(network *net, const char *filename);
 // An earlier run's, where FILENAME is now a plain run's.
 void vkd_sidecar_remove(const char *filename);

@@ -93,9 +93,17 @@ int vkd_rand(void) {
     return (int)(vkd_rng_next(&sequence) % ((uint64_t)RAND_MAX + 1));
 }
 
+// A batch has fewer than 2^20 places.
+static uint64_t index_of(uint64_t batch, uint64_t place) {
+    return batch << 20 | place;
+}
+
 void vkd_seed_thread(uint64_t stream, uint64_t batch, uint64_t place) {
-    // A batch has fewer than 2^20 places.
-    if (run.seeded) vkd_rng_seed(&sequence, run.seed, stream, batch << 20 | place);
+    if (run.seeded) vkd_rng_seed(&sequence, run.seed, stream, index_of(batch, place));
+}
+
+uint64_t vkd_loading_index(int i) {
+    return index_of(loading_batch, (uint64_t)(loading_place + i));
 }
 
 void vkd_set_next_load(uint64_t batch) {

@@ -28,10 +28,19 @@ void vkd_run_always_seed(void);
 // ---- random numbers ----
 
 // What a sequence is for. The index is the batch, and the place in it.
-enum { VKD_STREAM_WEIGHTS = 1, VKD_STREAM_CHOICE, VKD_STREAM_AUGMENTATION, VKD_STREAM_STEP, VKD_STREAM_SIZE };
+enum {
+    VKD_STREAM_WEIGHTS = 1,
+    VKD_STREAM_CHOICE,
+    VKD_STREAM_AUGMENTATION,
+    VKD_STREAM_STEP,
+    VKD_STREAM_SIZE,
+    VKD_STREAM_ANOTHER
+};
 
 // Starts the calling thread's sequence for vkd_rand(); nothing without -seed.
 void vkd_seed_thread(uint64_t stream, uint64_t batch, uint64_t place);
+// Of the i-th picture that the calling thread of the loader has: names it in the whole run.
+uint64_t vkd_loading_index(int i);
 // The loader's count of batches, for trainers that do not number them.
 void vkd_set_next_load(uint64_t batch);
 

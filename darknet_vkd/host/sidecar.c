@@ -97,6 +97,10 @@ static vkd_block_list list_blocks(network *net) {
     return list;
 }
 
+bool vkd_has_sidecar(const vkd_plugin *plugin) {
+    return plugin->tap_count || plugin->keeps_momentum;
+}
+
 static char *sidecar_name(const char *filename, const char *suffix) {
     size_t size = strlen(filename) + strlen(suffix) + 1;
     char *path = malloc(size);
@@ -125,7 +129,7 @@ static void write_sidecar(network *net, const char *path) {
  */
 void vkd_sidecar_prepare(network *net, const char *filename) {
     vkd_plugin *plugin = vkd_of(net);
-    if (!plugin || !plugin->tap_count) return;
+    if (!plugin || !vkd_has_sidecar(plugin)) return;
     char *next = sidecar_name(filename, ".vkd.next");
     write_sidecar(net, next);
     free(next);
@@ -144,29 +148,38 @@ void vkd_sidecar_save(network *net, const char *filename) {
     free(next);
 }
 
+static const char from_zero[] = "the momentum starts at zero";
+
 // False: there is none, or it is refused; err then says why, and is empty where the file is not there.
 static bool read_sidecar(network *net, const char *path, vkd_error *err) {
     err->text[0] = 0;
-    if (access(path, F_OK)) return false;
     vkd_plugin *plugin = vkd_of(net);
+    vkd_checkpoint_key key;
+    if (access(path, F_OK)) return false;
+    if (plugin->tap_count && !vkd_checkpoint_read_key(path, &key) && !key.teacher_hash) return false;
+    const char *remedy =
+        plugin->tap_count ? "train with the one it was made with, or start afresh with -clear" : from_zero;
+    const char *afresh = plugin->tap_count ? "remove it to start the projections afresh" : from_zero;
     vkd_block_list list = list_blocks(net);
-    vkd_checkpoint_key key = {0, plugin->cfg_hash, plugin->teacher_hash};
-    bool whole = vkd_checkpoint_read(path, &key, list.blocks, list.count,
-                                     "train with the one it was made with, or start afresh with -clear",
-                                     err) == VKD_OK;
+    key = (vkd_checkpoint_key){0, plugin->cfg_hash, plugin->teacher_hash};
+    bool whole = vkd_checkpoint_read(path, &key, list.blocks, list.count, remedy, err) == VKD_OK;
     free(list.blocks);
     // Of the loading: the first step, which attaches the taps, has counted its own images already.
     if (whole && key.seen != plugin->seen)
-        vkd_error_set(
-            err, VKD_BAD_FILE,
-            "%s: of another moment: it has seen %llu images, the weights %zu; remove it to start the "
-            "projections afresh",
-            path, (unsigned long long)key.seen, plugin->seen);
-    else if (whole && plugin->weights_hash != hash_weights(net))
         vkd_error_set(err, VKD_BAD_FILE,
-                      "%s: of other weights than those beside it; remove it to start the projections afresh",
-                      path);
+                      "%s: of another moment: it has seen %llu images, the weights %zu; %s", path,
+                      (unsigned long long)key.seen, plugin->seen, afresh);
+    else if (whole && plugin->weights_hash != hash_weights(net))
+        vkd_error_set(err, VKD_BAD_FILE, "%s: of other weights than those beside it; %s", path, afresh);
     return !err->text[0];
+}
+
+static void clear_momentum(network *net) {
+    vkd_block_list list = {0};
+    add_student(&list, net);
+    for (int i = 0; i < list.count; ++i)
+        memset(list.blocks[i].data, 0, list.blocks[i].bytes);
+    free(list.blocks);
 }
 
 bool vkd_sidecar_load(network *net, const char *filename) {
@@ -177,8 +190,13 @@ bool vkd_sidecar_load(network *net, const char *filename) {
         used = path;
     else if (read_sidecar(net, next, &next_err))
         used = next; // a kill came between the weights' new name and the sidecar's
-    if (!used && err.text[0]) vkd_fail("%s", err.text);
-    if (used) fprintf(stderr, "Loading taps from %s...Done!\n", used);
+    bool taps = vkd_of(net)->tap_count > 0;
+    if (!used && err.text[0] && taps) vkd_fail("%s", err.text);
+    if (!used && !taps) clear_momentum(net); // a sidecar of other weights has been read to its end
+    if (!used && err.text[0])
+        fprintf(stderr, "%s%s%s\n", err.text, strstr(err.text, from_zero) ? "" : "; ",
+                strstr(err.text, from_zero) ? "" : from_zero);
+    if (used) fprintf(stderr, "Loading %s from %s...Done!\n", taps ? "taps" : "momentum", used);
     free(path);
     free(next);
     return used != NULL;

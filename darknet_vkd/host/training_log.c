@@ -5,8 +5,10 @@
 #include "host/run.h"
 
 #include <errno.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 static const double seconds_between_lines = 5;
@@ -39,8 +41,20 @@ static char *rows_until(const char *path, size_t batch) {
     return kept;
 }
 
+// The last column of the kept rows.
+static void take_earlier_ap(vkd_training_log *log, const char *rows) {
+    for (const char *row = strchr(rows, '\n'); row && row[1]; row = strchr(row + 1, '\n')) {
+        const char *end = strchr(row + 1, '\n'), *column = end;
+        while (column > row && column[-1] != ',')
+            --column;
+        if (!end || column == end || column == row) continue;
+        log->last_ap = strtod(column, NULL);
+        if (log->last_ap > log->best_ap) log->best_ap = log->last_ap;
+    }
+}
+
 void vkd_log_open(vkd_training_log *log, const char *directory, const char *base, const network *net) {
-    *log = (vkd_training_log){.terminal = isatty(STDERR_FILENO), .average = -1};
+    *log = (vkd_training_log){.terminal = isatty(STDERR_FILENO), .average = -1, .last_ap = -1, .best_ap = -1};
     log->start = log->last_line = what_time_is_it_now();
     log->first_batch = get_current_batch((network *)net);
     size_t size = strlen(directory) + strlen(base) + sizeof "/_log.csv";
@@ -55,6 +69,7 @@ void vkd_log_open(vkd_training_log *log, const char *directory, const char *base
     if (!log->csv) vkd_fail("%s: cannot be written: %s", path, strerror(errno));
     if (!kept) write_header(log->csv, vkd_of(net));
     fflush(log->csv);
+    if (kept) take_earlier_ap(log, kept);
     free(kept);
     free(path);
 }
@@ -67,26 +82,59 @@ static void format_time(double seconds, char *text, size_t size) {
         snprintf(text, size, "%ld:%02ld", s / 60, s % 60);
 }
 
+// The parts of the progress line, in order. Where the terminal is too narrow, the less important go first.
+enum { COUNT, LOSS, TAPS, RATE, SPEED, LEFT, AP, PARTS };
+static const int dispensable[] = {RATE, SPEED, TAPS, AP, LEFT};
+enum { LONGEST = 512 };
+
+static int columns(void) {
+    struct winsize size;
+    if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) || !size.ws_col) return 80;
+    return size.ws_col;
+}
+
+static void show(const vkd_training_log *log, char parts[PARTS][LONGEST]) {
+    size_t length = 0, room = SIZE_MAX;
+    for (int i = 0; i < PARTS; ++i)
+        length += strlen(parts[i]);
+    if (log->terminal) room = (size_t)columns() - 1; // a full line would wrap
+    for (size_t i = 0; i < sizeof dispensable / sizeof *dispensable && length > room; ++i) {
+        length -= strlen(parts[dispensable[i]]);
+        parts[dispensable[i]][0] = '\0';
+    }
+    char line[PARTS * LONGEST] = "";
+    for (int i = 0; i < PARTS; ++i)
+        strcat(line, parts[i]);
+    if (room < strlen(line)) line[room] = '\0';
+    if (log->terminal)
+        fprintf(stderr, "\r%s\033[K", line);
+    else
+        fprintf(stderr, "%s\n", line);
+}
+
 static void print_progress(vkd_training_log *log, network *net, size_t batch, double now) {
     const vkd_plugin *plugin = vkd_of(net);
-    size_t done = batch - log->first_batch;
+    size_t done = batch - log->first_batch, end = (size_t)net->max_batches;
     double per_batch = (now - log->start) / (double)done;
-    char taps[256] = "", left[32] = "?";
+    double training = (now - log->start - log->measuring) / (double)done;
+    char parts[PARTS][LONGEST] = {""}, left[32];
     size_t used = 0;
-    for (int i = 0; plugin && plugin->teacher && i < plugin->tap_count && used < sizeof taps; ++i)
-        used += (size_t)snprintf(taps + used, sizeof taps - used, "  vkd %.4f (ratio %.2f)",
+    snprintf(parts[COUNT], LONGEST, "%zu/%zu", batch, end);
+    snprintf(parts[LOSS], LONGEST, "  loss %.3f", log->average);
+    for (int i = 0; plugin && plugin->teacher && i < plugin->tap_count && used < LONGEST; ++i)
+        used += (size_t)snprintf(parts[TAPS] + used, LONGEST - used, "  vkd %.4f (ratio %.2f)",
                                  plugin->taps[i]->loss, plugin->taps[i]->ratio);
-    if ((size_t)net->max_batches > batch)
-        format_time(per_batch * (double)((size_t)net->max_batches - batch), left, sizeof left);
-    else
-        format_time(0, left, sizeof left);
-    fprintf(stderr, "%s%zu/%d  loss %.3f%s  rate %.5f  %.0f images/s  left %s%s", log->terminal ? "\r" : "",
-            batch, net->max_batches, log->average, taps, get_current_rate(net),
-            (double)(net->batch * net->subdivisions) / per_batch, left, log->terminal ? "\033[K" : "\n");
+    snprintf(parts[RATE], LONGEST, "  rate %.5f", get_current_rate(net));
+    snprintf(parts[SPEED], LONGEST, "  %.0f images/s",
+             (double)(net->batch * net->subdivisions) / (training > 0 ? training : per_batch));
+    format_time(end > batch ? per_batch * (double)(end - batch) : 0, left, sizeof left);
+    snprintf(parts[LEFT], LONGEST, "  left %s", left);
+    if (log->last_ap >= 0) snprintf(parts[AP], LONGEST, "  AP %.4f (best %.4f)", log->last_ap, log->best_ap);
+    show(log, parts);
     log->last_line = now;
 }
 
-void vkd_log_batch(vkd_training_log *log, network *net, double loss) {
+void vkd_log_batch(vkd_training_log *log, network *net, double loss, double ap) {
     const vkd_plugin *plugin = vkd_of(net);
     size_t batch = get_current_batch(net);
     double now = what_time_is_it_now();
@@ -97,10 +145,15 @@ void vkd_log_batch(vkd_training_log *log, network *net, double loss) {
         const vkd_tap *tap = plugin->taps[i];
         fprintf(log->csv, ",%.6g,%.6g,%.6g,%.3g", tap->loss, tap->weight, tap->ratio, tap->projection.defect);
     }
-    fprintf(log->csv, ",\n");
+    if (ap >= 0)
+        fprintf(log->csv, ",%.6f\n", ap);
+    else
+        fprintf(log->csv, ",\n");
+    if (ap >= 0) log->last_ap = ap;
+    if (ap > log->best_ap) log->best_ap = ap;
     bool last = batch >= (size_t)net->max_batches;
     double pause = log->terminal ? 0.2 : seconds_between_lines;
-    if (last || batch == log->first_batch + 1 || now - log->last_line >= pause)
+    if (last || ap >= 0 || batch == log->first_batch + 1 || now - log->last_line >= pause)
         print_progress(log, net, batch, now);
 }
 

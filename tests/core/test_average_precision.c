@@ -54,6 +54,21 @@ static void make_bulk(int seed, int classes, int images, int truths, int detecti
     }
 }
 
+// One IoU and a number of points; COCO's own figures do not notice.
+static void answers(const struct coco_case *c, const vkd_ground_truth *truth, const vkd_detection *found,
+                    const double figures[12]) {
+    static const vkd_ap_question questions[4] = {{.5, 11}, {.75, 101}, {.3, 0}, {.6, 0}};
+    for (size_t i = 0; i < COUNT(questions); ++i) {
+        vkd_ap_result r;
+        assert_int_equal(VKD_OK, vkd_average_precision(truth, (size_t)c->truths, found, (size_t)c->detections,
+                                                       c->classes, c->images, &questions[i], &r));
+        assert_close(c->name, "the answer", r.asked, c->asked[i]);
+        assert_true(r.ap == figures[0] && r.ap50 == figures[1] && r.ap_large == figures[5] &&
+                    r.ar100 == figures[8]);
+        vkd_ap_result_free(&r);
+    }
+}
+
 static void agrees_with_pycocotools(void **unused) {
     (void)unused;
     for (size_t i = 0; i < COUNT(coco_cases); ++i) {
@@ -70,13 +85,14 @@ static void agrees_with_pycocotools(void **unused) {
         }
         vkd_ap_result r;
         assert_int_equal(VKD_OK, vkd_average_precision(truth, (size_t)c->truths, found, (size_t)c->detections,
-                                                       c->classes, c->images, &r));
+                                                       c->classes, c->images, NULL, &r));
         const double got[12] = {r.ap,  r.ap50, r.ap75,  r.ap_small, r.ap_medium, r.ap_large,
                                 r.ar1, r.ar10, r.ar100, r.ar_small, r.ar_medium, r.ar_large};
         static const char *const names[12] = {"AP",  "AP50", "AP75",  "APs", "APm", "APl",
                                               "AR1", "AR10", "AR100", "ARs", "ARm", "ARl"};
         for (int k = 0; k < 12; ++k)
             assert_close(c->name, names[k], got[k], c->figures[k]);
+        assert_true(r.asked == -1);
         int objects = 0;
         for (int k = 0; k < c->classes; ++k) {
             assert_close(c->name, "a class's AP", r.class_ap[k], c->class_ap[k]);
@@ -85,6 +101,7 @@ static void agrees_with_pycocotools(void **unused) {
         }
         assert_int_equal(objects, c->truths);
         vkd_ap_result_free(&r);
+        answers(c, truth, found, got);
         free(truth);
         free(found);
     }
@@ -94,8 +111,8 @@ enum { BULK_TRUTHS = 300, BULK_FOUND = 1500, BULK_CLASSES = 4, BULK_IMAGES = 20 
 
 static vkd_ap_result evaluate_bulk(const vkd_ground_truth *truth, const vkd_detection *found) {
     vkd_ap_result r;
-    assert_int_equal(
-        VKD_OK, vkd_average_precision(truth, BULK_TRUTHS, found, BULK_FOUND, BULK_CLASSES, BULK_IMAGES, &r));
+    assert_int_equal(VKD_OK, vkd_average_precision(truth, BULK_TRUTHS, found, BULK_FOUND, BULK_CLASSES,
+                                                   BULK_IMAGES, NULL, &r));
     return r;
 }
 
@@ -144,8 +161,8 @@ static void the_truth_itself_scores_one(void **unused) {
                                    truth[i].w,     truth[i].h,        0.5};
     }
     vkd_ap_result r;
-    assert_int_equal(
-        VKD_OK, vkd_average_precision(truth, BULK_TRUTHS, found, BULK_TRUTHS, BULK_CLASSES, BULK_IMAGES, &r));
+    assert_int_equal(VKD_OK, vkd_average_precision(truth, BULK_TRUTHS, found, BULK_TRUTHS, BULK_CLASSES,
+                                                   BULK_IMAGES, NULL, &r));
     const double ones[] = {r.ap, r.ap50, r.ap75, r.ap_small, r.ap_medium, r.ap_large, r.ar100, r.ar_small};
     for (size_t i = 0; i < COUNT(ones); ++i)
         assert_close("truth", "a figure", ones[i], 1); // (precision has an epsilon in its denominator)
@@ -155,7 +172,7 @@ static void the_truth_itself_scores_one(void **unused) {
 static void refuses(vkd_status expected, vkd_ground_truth g, vkd_detection d, int classes, int images) {
     vkd_ap_result r;
     memset(&r, 0x5a, sizeof r);
-    assert_int_equal(expected, vkd_average_precision(&g, 1, &d, 1, classes, images, &r));
+    assert_int_equal(expected, vkd_average_precision(&g, 1, &d, 1, classes, images, NULL, &r));
     assert_null(r.class_ap);
     assert_null(r.class_ap50);
     assert_null(r.class_objects);
@@ -167,7 +184,7 @@ static void refuses_bad_input(void **unused) {
     const vkd_ground_truth g = {0, 0, 1, 2, 3, 4, 12};
     const vkd_detection d = {0, 0, 1, 2, 3, 4, 0.5};
     vkd_ap_result r;
-    assert_int_equal(VKD_OK, vkd_average_precision(&g, 1, &d, 1, 1, 1, &r)); // good as they stand
+    assert_int_equal(VKD_OK, vkd_average_precision(&g, 1, &d, 1, 1, 1, NULL, &r)); // good as they stand
     vkd_ap_result_free(&r);
     vkd_ap_result_free(&r);
     vkd_ap_result_free(NULL);
@@ -192,9 +209,15 @@ static void refuses_bad_input(void **unused) {
     refuses(VKD_INVALID_ARGUMENT, g, (vkd_detection){0, 0, 1, 2, 3, -4, 0.5}, 1, 1);
     refuses(VKD_INVALID_ARGUMENT, g, d, 0, 1);
     refuses(VKD_INVALID_ARGUMENT, g, d, 1, -1);
-    assert_int_equal(VKD_INVALID_ARGUMENT, vkd_average_precision(NULL, 1, &d, 1, 1, 1, &r));
-    assert_int_equal(VKD_INVALID_ARGUMENT, vkd_average_precision(&g, 1, NULL, 1, 1, 1, &r));
-    assert_int_equal(VKD_INVALID_ARGUMENT, vkd_average_precision(&g, 1, &d, 1, 1, 1, NULL));
+    const vkd_ap_question questions[] = {{0, 101}, {-1, 101}, {1.1, 101}, {NAN, 101}, {.5, 1}, {.5, -1}};
+    for (size_t i = 0; i < COUNT(questions); ++i) {
+        memset(&r, 0x5a, sizeof r);
+        assert_int_equal(VKD_INVALID_ARGUMENT, vkd_average_precision(&g, 1, &d, 1, 1, 1, &questions[i], &r));
+        assert_null(r.class_ap);
+    }
+    assert_int_equal(VKD_INVALID_ARGUMENT, vkd_average_precision(NULL, 1, &d, 1, 1, 1, NULL, &r));
+    assert_int_equal(VKD_INVALID_ARGUMENT, vkd_average_precision(&g, 1, NULL, 1, 1, 1, NULL, &r));
+    assert_int_equal(VKD_INVALID_ARGUMENT, vkd_average_precision(&g, 1, &d, 1, 1, 1, NULL, NULL));
 }
 
 int main(void) {

@@ -336,12 +336,36 @@ static void unwritable(void **unused) {
 #endif
 }
 
+// The key alone tells what run a sidecar is of, before anything of it is read.
+static void key_alone(void **unused) {
+    (void)unused;
+    run r;
+    write_run(&r);
+    vkd_checkpoint_key key = {0};
+    assert_int_equal(vkd_checkpoint_read_key(path, &key), VKD_OK);
+    assert_memory_equal(&key, &r.key, sizeof key);
+    unsigned char bytes[SIZE];
+    get_bytes(bytes);
+    const vkd_checkpoint_key before = key;
+    for (int i = 0; i < 12; ++i) { // magic, version, byte order
+        bytes[i] ^= 0x40;
+        put_bytes(bytes, SIZE);
+        assert_int_equal(vkd_checkpoint_read_key(path, &key), VKD_BAD_FILE);
+        bytes[i] ^= 0x40;
+    }
+    put_bytes(bytes, HEADER - 1);
+    assert_int_equal(vkd_checkpoint_read_key(path, &key), VKD_BAD_FILE);
+    assert_memory_equal(&key, &before, sizeof key);
+    unlink(path);
+    assert_int_equal(vkd_checkpoint_read_key(path, &key), VKD_IO);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(hashes),     cmocka_unit_test(round_trips),      cmocka_unit_test(format),
         cmocka_unit_test(truncated),  cmocka_unit_test(each_bit_flipped), cmocka_unit_test(garbage_behind),
         cmocka_unit_test(other_runs), cmocka_unit_test(other_blocks),     cmocka_unit_test(forged),
-        cmocka_unit_test(no_file),    cmocka_unit_test(unwritable),
+        cmocka_unit_test(key_alone),  cmocka_unit_test(no_file),          cmocka_unit_test(unwritable),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

@@ -31,14 +31,13 @@ plain_taps() {
     :
 }
 
-# killed NAME CFG ARGUMENT...: starts a run and kills it right after its checkpoint at batch 100 (and its sidecar,
-# where there is one to come) is in place.
+# killed NAME CFG ARGUMENT...: starts a run and kills it right after its checkpoint at batch 100 and the sidecar are in
+# place.
 killed() {
     local name=$1 cfg=$2 base=${2%.cfg} last i=0
     shift 2
     data_file "$name"
-    last=$name/$base.backup
-    if grep -q vkd_projection "$cfg"; then last=$last.vkd; fi
+    last=$name/$base.backup.vkd
     "$DARKNET" detector train "$name.data" "$cfg" "$@" >"$name.log" 2>&1 </dev/null &
     until [ -e "$last" ] || [ $((i += 1)) -gt 12000 ]; do sleep .005; done
     kill -9 $!
@@ -56,14 +55,13 @@ resumed() {
     cp "$1_cut/$1.backup"* "$1_from"
     train "$1_cut" "$1.cfg" "$1_from/$1.backup" -seed 3 || return
     cmp "$1_whole/$1_final.weights" "$1_cut/$1_final.weights" || return
-    if grep -q vkd_projection "$1.cfg"; then
-        cmp "$1_whole/$1_final.weights.vkd" "$1_cut/$1_final.weights.vkd" || return
-        grep -q "^Loading taps from $1_from/$1.backup.vkd...Done!" "$1_cut.log"
-    fi
+    cmp "$1_whole/$1_final.weights.vkd" "$1_cut/$1_final.weights.vkd" || return
+    grep -qE "^Loading (taps|momentum) from $1_from/$1.backup.vkd...Done!" "$1_cut.log"
 }
 
 student one 600 one_tap
 student many 600 many_taps
+student plain 600 plain_taps
 # Sizes of 64, 96 and 128 up to batch 200.
 side=96 rate=0.0002
 student sizes 400 one_tap 1
@@ -71,6 +69,7 @@ sed 's/random=1/random=0/' sizes.cfg >fixed.cfg
 side=32 rate=0.005
 check resume_one_tap resumed one
 check resume_many_taps resumed many
+check resume_plain resumed plain
 check resume_random_sizes resumed sizes
 fixed_sizes() {
     train fixed fixed.cfg -seed 3 && differ fixed/fixed_100.weights sizes_whole/sizes_100.weights
@@ -103,15 +102,96 @@ nothing_left() {
     [ ! -e finished/one_final.weights ] # another run's result is not replaced by what was handed in
 }
 check resume_finished_run_says_so nothing_left
-# A plain run of the same name takes the place of the weights: the sidecar beside them is not theirs any more.
+# killed_at_random CFG_NAME: SIGKILL at any moment, again and again; each time the run starts anew from the checkpoint it
+# left, or from nothing where it left none. Weights, sidecar, best weights and log are those of the whole run.
+killed_at_random() {
+    local name=$1 kills=0 from milliseconds
+    data_file "$name-cut"
+    train "$name-whole" "$name.cfg" -seed 8 -mAP_epochs 10 || return
+    while [ $((kills += 1)) -le 12 ] && [ ! -e "$name-cut/${name}_final.weights" ]; do
+        from=()
+        [ ! -e "$name-cut/$name.backup" ] || from=("$name-cut/$name.backup")
+        milliseconds=$((50 + RANDOM % 700))
+        "$DARKNET" detector train "$name-cut.data" "$name.cfg" ${from[@]+"${from[@]}"} -seed 8 -mAP_epochs 10 \
+            >"$name-cut.log" 2>&1 </dev/null &
+        sleep "$(printf '0.%03d' "$milliseconds")"
+        kill -9 $! 2>/dev/null
+        wait $! 2>/dev/null
+        echo "killed after $milliseconds ms, from ${from[*]:-nothing}: $(tail -n 1 "$name-cut.log" | tr -d '\r')"
+        ! grep -qE 'damaged|of other weights|of another|not there|cannot be' "$name-cut.log" || return
+    done
+    if [ ! -e "$name-cut/${name}_final.weights" ]; then
+        from=()
+        [ ! -e "$name-cut/$name.backup" ] || from=("$name-cut/$name.backup")
+        train "$name-cut" "$name.cfg" ${from[@]+"${from[@]}"} -seed 8 -mAP_epochs 10 || return
+    fi
+    local file
+    for file in _final.weights _final.weights.vkd _best.weights _best.weights.vkd _last.weights _last.weights.vkd; do
+        cmp "$name-whole/$name$file" "$name-cut/$name$file" || return
+    done
+    without_time "$name-whole/${name}_log.csv" | cmp - <(without_time "$name-cut/${name}_log.csv")
+}
+# Enough batches that some kills come before the first checkpoint and some long after.
+student tapped 1500 many_taps
+student alone 1500 plain_taps
+check resume_killed_at_random killed_at_random tapped
+check resume_killed_at_random_plain killed_at_random alone
+
+# Killed between the last backup and the result: the restart writes the result, the log stays.
+finishes() {
+    mkdir -p unfinished
+    cp one_whole/one_600.weights unfinished/one.backup
+    cp one_whole/one_600.weights.vkd unfinished/one.backup.vkd
+    cp one_whole/one_log.csv unfinished/one_log.csv
+    train unfinished one.cfg unfinished/one.backup -seed 3 || return
+    cmp one_whole/one_final.weights unfinished/one_final.weights &&
+        cmp one_whole/one_final.weights.vkd unfinished/one_final.weights.vkd &&
+        cmp one_whole/one_log.csv unfinished/one_log.csv
+}
+check resume_writes_a_missing_result finishes
+
+# A plain run of the same name takes the place of the weights: the sidecar beside them is its own.
 stale() {
     mkdir -p plain_cfg stale
     cp one_whole/one_final.weights one_whole/one_final.weights.vkd stale/
     "$DARKNET" vkd strip one.cfg >plain_cfg/one.cfg || return
     train stale plain_cfg/one.cfg -seed 4 || return
-    [ -e stale/one_final.weights ] && [ ! -e stale/one_final.weights.vkd ]
+    [ -e stale/one_final.weights ] && differ stale/one_final.weights.vkd one_whole/one_final.weights.vkd || return
+    sed 's/max_batches=600/max_batches=610/' plain_cfg/one.cfg >plain_cfg/more.cfg
+    train stale plain_cfg/more.cfg stale/one_final.weights -seed 4 || return
+    grep -qx 'Loading momentum from stale/one_final.weights.vkd...Done!' stale.log
 }
-check resume_plain_run_removes_a_stale_sidecar stale
+check resume_plain_run_replaces_the_sidecar stale
+# From the weights of a plain run to taps, as from any weights: its sidecar knows nothing of them.
+plain_to_taps() {
+    mkdir -p taps_from
+    cp plain_whole/plain_100.weights taps_from/one.weights
+    train bare one.cfg taps_from/one.weights -seed 3 || return
+    grep -qx 'taps_from/one.weights.vkd: not there; the projections start afresh' bare.log || return
+    cp plain_whole/plain_100.weights.vkd taps_from/one.weights.vkd
+    train pretrained one.cfg taps_from/one.weights -seed 3 || return
+    grep -qx 'taps_from/one.weights.vkd: of a run without taps; the projections start afresh' pretrained.log || return
+    cmp bare/one_final.weights pretrained/one_final.weights
+}
+check resume_from_a_plain_run_with_taps plain_to_taps
+# A plain run takes any weights, as Darknet does; where the sidecar beside them is not its own, it starts without momentum.
+plain_from() {
+    local name=$1 said=$2
+    mkdir -p "$name"
+    cp plain_whole/plain_100.weights "$name/plain.weights"
+    train "$name" plain.cfg "$name/plain.weights" -seed 3 || return
+    mv "$name/plain_final.weights" "$name/without"
+    cp "$3" "$name/plain.weights.vkd"
+    train "$name" plain.cfg "$name/plain.weights" -seed 3 || return
+    grep -xF "$name/plain.weights.vkd: $said; the momentum starts at zero" "$name.log" || return
+    cmp "$name/without" "$name/plain_final.weights" && differ "$name/without" plain_whole/plain_final.weights
+}
+check resume_plain_from_taps plain_from after_taps "of another cfg" one_whole/one_100.weights.vkd
+check resume_plain_from_another_moment plain_from after_moment \
+    "of another moment: it has seen 800 images, the weights 400" plain_whole/plain_200.weights.vkd
+head -c 2000 plain_whole/plain_100.weights.vkd >cut.vkd
+check resume_plain_from_a_cut_sidecar plain_from after_cut \
+    "damaged: its checksum does not match its 2000 bytes" cut.vkd
 
 # ---- what is refused ----
 data_file r

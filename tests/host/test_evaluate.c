@@ -235,8 +235,8 @@ static void agrees_with_darknets_boxes(void **unused) {
     free_network(net);
     assert_true(truths > 30 && detections > 1000);
     vkd_ap_result expected, r = evaluate_with(1, 2, NULL);
-    assert_int_equal(VKD_OK,
-                     vkd_average_precision(truth, truths, found, detections, CLASSES, PICTURES, &expected));
+    assert_int_equal(
+        VKD_OK, vkd_average_precision(truth, truths, found, detections, CLASSES, PICTURES, NULL, &expected));
     const double a[] = {r.ap, r.ap50, r.ap75, r.ap_small, r.ap_medium, r.ar1, r.ar10, r.ar100};
     const double b[] = {expected.ap,        expected.ap50, expected.ap75, expected.ap_small,
                         expected.ap_medium, expected.ar1,  expected.ar10, expected.ar100};

@@ -35,6 +35,21 @@ static void test_unreadable_picture(void **state) {
     assert_non_null(strstr(last_line(&r), "text.jpg: the picture cannot be read"));
 }
 
+/* Patch 157. Regression: the rest of a cut picture was memory as malloc() left it. */
+static void test_cut_pnm(void **state) {
+    (void)state;
+    write_picture("whole.ppm", 40, 30);
+    size_t n = 0;
+    unsigned char *bytes = read_bytes("whole.ppm", &n);
+    assert_true(bytes && n > 40);
+    write_bytes("cut.ppm", bytes, n - 1);
+    free(bytes);
+    load_picture("whole.ppm");
+    child_result r = in_child(load_picture, "cut.ppm");
+    assert_int_equal(r.status, 1);
+    assert_non_null(strstr(last_line(&r), "cut.ppm: the picture cannot be read"));
+}
+
 static void test_error_is_no_core_dump(void **state) {
     (void)state;
     assert_dies(call_error, "something is wrong", "something is wrong");
@@ -44,6 +59,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_missing_files),
         cmocka_unit_test(test_unreadable_picture),
+        cmocka_unit_test(test_cut_pnm),
         cmocka_unit_test(test_error_is_no_core_dump),
     };
     return cmocka_run_group_tests(tests, enter_folder, leave_folder);

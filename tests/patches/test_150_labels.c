@@ -17,6 +17,12 @@ static void load(void *arg) {
     fill_truth_detection("p.jpg", BOXES, truth, CLASSES, 0, 0, 0, 1, 1);
 }
 
+static void load_below_a_file(void *arg) {
+    (void)arg;
+    int n;
+    read_boxes_of("file/p.txt", CLASSES, &n);
+}
+
 static void test_bad_lines(void **state) {
     (void)state;
     static const char *const bad[][2] = {
@@ -41,7 +47,22 @@ static void test_bad_lines(void **state) {
         assert_dies(load, NULL, bad[i][1]);
     }
     remove("p.txt");
-    assert_dies(load, NULL, "p.txt: cannot be opened: No such file or directory");
+}
+
+/* Patch 155: the program ended. */
+static void test_no_label_file_is_no_objects(void **state) {
+    (void)state;
+    int n = 7;
+    box_label *boxes = read_boxes_of("none.txt", CLASSES, &n);
+    assert_int_equal(n, 0);
+    free(boxes);
+    float truth[BOXES * 5] = {0};
+    fill_truth_detection("none.jpg", BOXES, truth, CLASSES, 0, 0, 0, 1, 1);
+    for (int i = 0; i < BOXES * 5; i++)
+        assert_true(truth[i] == 0);
+    write_text("file", "");
+    assert_dies(load_below_a_file, NULL, "file/p.txt: cannot be opened: Not a directory");
+    remove("file");
 }
 
 static void test_good_lines(void **state) {
@@ -107,11 +128,9 @@ static void test_path_that_does_not_fit(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_bad_lines),
-        cmocka_unit_test(test_good_lines),
-        cmocka_unit_test(test_box_in_the_corner_is_left_out),
-        cmocka_unit_test(test_label_paths),
-        cmocka_unit_test(test_path_that_does_not_fit),
+        cmocka_unit_test(test_bad_lines),   cmocka_unit_test(test_no_label_file_is_no_objects),
+        cmocka_unit_test(test_good_lines),  cmocka_unit_test(test_box_in_the_corner_is_left_out),
+        cmocka_unit_test(test_label_paths), cmocka_unit_test(test_path_that_does_not_fit),
     };
     return cmocka_run_group_tests(tests, enter_folder, leave_folder);
 }
