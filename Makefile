@@ -88,6 +88,8 @@ LIBHOST  := $(BUILD)/libvkd_host.a
 
 LOW_TESTS  := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/numerics/test_*.c tests/core/test_*.c))
 HOST_TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/host/test_*.c tests/patches/test_*.c))
+# Programs that tests run: they are no tests themselves.
+HOST_TOOLS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/handover/*.c))
 SHELL_TESTS := $(sort $(wildcard tests/scripts/*.sh)) $(sort $(wildcard tests/end_to_end/*.sh))
 
 # A line a file; V=1 shows the commands.
@@ -169,7 +171,7 @@ $(LIBHOST): $(HOST_OBJ) $(BUILD)/sources
 	@rm -f $@
 	$(Q)$(AR) rcs $@ $(HOST_OBJ)
 
--include $(patsubst %.o,%.d,$(VKD_OBJ) $(HOST_OBJ)) $(addsuffix .d,$(LOW_TESTS) $(HOST_TESTS))
+-include $(patsubst %.o,%.d,$(VKD_OBJ) $(HOST_OBJ)) $(addsuffix .d,$(LOW_TESTS) $(HOST_TESTS) $(HOST_TOOLS))
 
 # ---- tests ----------------------------------------------------------------------------------------------------
 
@@ -179,7 +181,7 @@ $(LOW_TESTS): $(BUILD)/tests/%: tests/%.c $(LIBVKD) $(BUILD)/flags
 	$(SAY)
 	$(Q)$(CC) $(VKD_CFLAGS) -Itests -MMD -MP -MF $@.d $< -o $@ $(LIBVKD) -lcmocka $(VKD_LDFLAGS)
 
-$(HOST_TESTS): $(BUILD)/tests/%: tests/%.c $(DARKNET) $(BUILD)/flags
+$(HOST_TESTS) $(HOST_TOOLS): $(BUILD)/tests/%: tests/%.c $(DARKNET) $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(SAY)
 	$(Q)$(CC) $(VKD_CFLAGS) $(HOST_TEST_CFLAGS) -Itests -MMD -MP -MF $@.d $< -o $@ -Wl,--start-group $(HOST)/libdarknet.a \
@@ -189,12 +191,13 @@ test-deps:
 ifneq ($(INSTALL_DEPS), 0)
 	@scripts/install_deps.sh build test
 	@scripts/install_deps.sh stock || echo "no stock darknet to compare with" >&2
+	@scripts/install_deps.sh dnn || echo "no OpenCV dnn module to compare with" >&2
 endif
 .PHONY: test-deps
 
-$(LOW_TESTS) $(HOST_TESTS): | test-deps
+$(LOW_TESTS) $(HOST_TESTS) $(HOST_TOOLS): | test-deps
 
-tests: $(ROOT)/darknet $(LOW_TESTS) $(HOST_TESTS)
+tests: $(ROOT)/darknet $(LOW_TESTS) $(HOST_TESTS) $(HOST_TOOLS)
 
 test: tests
 	@BUILD='$(BUILD)' DARKNET='$(DARKNET)' SANITIZE='$(SANITIZE)' \

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what a step needs, from the Debian/Ubuntu archive the machine already uses.
-#   scripts/install_deps.sh [GROUP...]     GROUP: build, test, stock, demo, opencv; none: all but opencv
+#   scripts/install_deps.sh [GROUP...]     GROUP: build, test, stock, dnn, demo, opencv; none: all but opencv
 # Asks dpkg first: when everything is there, nothing is run and the network is not touched.
 set -euo pipefail
 
@@ -10,9 +10,10 @@ packages_of() {
     test) echo libcmocka-dev python3 python3-numpy python3-pil dataset-fashion-mnist ;;
     demo) echo python3 python3-numpy python3-pil python3-matplotlib dataset-fashion-mnist ;;
     opencv) echo libopencv-dev ;;
+    dnn) echo g++ libopencv-dnn-dev ;; # OpenCV's dnn module alone, to check exported students with
     stock) echo darknet ;; # the distribution's own Darknet, to check exported students against
     *)
-        echo "install_deps.sh: unknown group \"$1\"; expected build, test, stock, demo or opencv" >&2
+        echo "install_deps.sh: unknown group \"$1\"; expected build, test, stock, dnn, demo or opencv" >&2
         exit 2
         ;;
     esac
@@ -27,6 +28,7 @@ probe() {
     libopenblas-dev) has_header cblas.h || pkg-config --exists openblas 2>/dev/null ;;
     liblapacke-dev) has_header lapacke.h || pkg-config --exists lapacke 2>/dev/null ;;
     libcmocka-dev) has_header setjmp.h stdarg.h stddef.h stdint.h cmocka.h ;;
+    libopencv-dnn-dev) pkg-config --exists opencv4 2>/dev/null || test -e /usr/include/opencv4/opencv2/dnn.hpp ;;
     libopencv-dev) pkg-config --exists opencv4 2>/dev/null ;;
     python3-numpy) python3 -c 'import numpy' 2>/dev/null ;;
     python3-pil) python3 -c 'import PIL' 2>/dev/null ;;
@@ -52,7 +54,7 @@ present() {
 
 missing=()
 # Without a group: all but OpenCV.
-[ $# -gt 0 ] || set -- build test stock demo
+[ $# -gt 0 ] || set -- build test stock dnn demo
 for group in "$@"; do
     list=$(packages_of "$group")
     for package in $list; do
