@@ -90,6 +90,7 @@ LOW_TESTS  := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/numerics/test_*.c tests
 HOST_TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/host/test_*.c tests/patches/test_*.c))
 # Programs that tests run: they are no tests themselves.
 HOST_TOOLS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/handover/*.c))
+COCO_CFGS   := $(patsubst cfg/coco/%.taps,$(BUILD)/cfg/coco/%.cfg,$(wildcard cfg/coco/*.taps))
 SHELL_TESTS := $(sort $(wildcard tests/scripts/*.sh)) $(sort $(wildcard tests/end_to_end/*.sh))
 
 # A line a file; V=1 shows the commands.
@@ -101,11 +102,11 @@ ifeq ($(filter -j%,$(MAKEFLAGS)),)
 MAKEFLAGS += -j$(shell nproc 2>/dev/null || echo 1)
 endif
 
-.PHONY: all demo demo-teacher demo-seeds test tests bench asan lint clean deps FORCE
+.PHONY: all coco-cfgs coco-check demo demo-teacher demo-seeds test tests bench asan lint clean deps FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 
-all: $(ROOT)/darknet
+all: $(ROOT)/darknet $(COCO_CFGS)
 
 # The binary to use. With another BUILD, or for the sanitizers, it stays in its own folder.
 ifeq ($(BUILD), $(ROOT)/build)
@@ -173,6 +174,19 @@ $(LIBHOST): $(HOST_OBJ) $(BUILD)/sources
 
 -include $(patsubst %.o,%.d,$(VKD_OBJ) $(HOST_OBJ)) $(addsuffix .d,$(LOW_TESTS) $(HOST_TESTS) $(HOST_TOOLS))
 
+# ---- COCO -----------------------------------------------------------------------------------------------------
+
+# STUDENT-from-TEACHER.taps and Darknet's own STUDENT.cfg make one cfg to train with.
+coco-cfgs: $(COCO_CFGS)
+
+$(COCO_CFGS): $(BUILD)/cfg/coco/%.cfg: cfg/coco/%.taps scripts/join_cfg.sh $(HOST)/.patched
+	@mkdir -p $(@D)
+	@scripts/join_cfg.sh $(HOST)/cfg/$(firstword $(subst -from-, ,$*)).cfg $< >$@.new && mv $@.new $@
+
+# A few batches at full size, with random weights: shapes, memory and time, and nothing about accuracy.
+coco-check: $(ROOT)/darknet $(COCO_CFGS)
+	@DARKNET='$(DARKNET)' BUILD='$(BUILD)' scripts/coco_check.sh
+
 # ---- tests ----------------------------------------------------------------------------------------------------
 
 # The lower floors are compiled and linked without Darknet, so that they cannot come to need it.
@@ -222,5 +236,5 @@ lint:
 	@scripts/lint.sh
 
 clean:
-	rm -rf $(BUILD)/obj $(BUILD)/tests $(BUILD)/darknet $(BUILD)/asan $(BUILD)/flags $(BUILD)/sources $(BUILD)/*.a
+	rm -rf $(BUILD)/obj $(BUILD)/tests $(BUILD)/cfg $(BUILD)/darknet $(BUILD)/asan $(BUILD)/flags $(BUILD)/sources $(BUILD)/*.a
 	rm -f $(ROOT)/darknet

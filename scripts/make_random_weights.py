@@ -28,7 +28,7 @@ def random_layer(rng, layer):
         yield scale * (1 + 0.1 * rng.standard_normal(n, numpy.float32))
         yield numpy.zeros(n, numpy.float32)
         yield numpy.ones(n, numpy.float32)
-    gain = 2 if layer["norm"] else 1
+    gain = 2 if layer["norm"] else 0.1
     yield numpy.sqrt(numpy.float32(gain / fan_in)) * rng.standard_normal(n * fan_in, numpy.float32)
 
 
