@@ -7,7 +7,7 @@ set -euo pipefail
 packages_of() {
     case $1 in
     build) echo gcc g++ make patch pkg-config xz-utils ca-certificates libopenblas-dev liblapacke-dev ;;
-    test) echo libcmocka-dev python3 python3-numpy python3-pil dataset-fashion-mnist ;;
+    test) echo libcmocka-dev unzip python3 python3-numpy python3-pil dataset-fashion-mnist ;;
     demo) echo python3 python3-numpy python3-pil python3-matplotlib dataset-fashion-mnist ;;
     opencv) echo libopencv-dev ;;
     dnn) echo g++ libopencv-dnn-dev ;; # OpenCV's dnn module alone, to check exported students with
@@ -22,7 +22,7 @@ packages_of() {
 # Where there is no dpkg, the package's own file or program is looked for instead.
 probe() {
     case $1 in
-    gcc | g++ | make | patch | pkg-config | python3 | darknet) command -v "$1" >/dev/null ;;
+    gcc | g++ | make | patch | pkg-config | python3 | unzip | darknet) command -v "$1" >/dev/null ;;
     xz-utils) command -v xz >/dev/null ;;
     ca-certificates) true ;;
     libopenblas-dev) has_header cblas.h || pkg-config --exists openblas 2>/dev/null ;;

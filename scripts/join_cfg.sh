@@ -9,10 +9,10 @@ set -eu
     exit 2
 }
 for file in "$@"; do
-    [ -r "$file" ] && [ -s "$file" ] || {
+    if ! { [ -r "$file" ] && [ -s "$file" ]; }; then
         echo "join_cfg.sh: $file: cannot be read, or is empty" >&2
         exit 1
-    }
+    fi
 done
 awk -v name="$1" '
     function key_of(line) {

@@ -44,6 +44,14 @@ check opencv_random_weights random
 check opencv_tiny_as_it_is agree tiny.cfg tiny.weights "$photograph" 0.2
 check opencv_tiny_all_scores agree tiny_all.cfg tiny.weights "$photograph" 0
 
+# ---- grouped convolutions and residual connections: the COCO student of MobileNet's size ----
+depthwise() {
+    "$DARKNET" vkd strip "$root/cfg/coco/depthwise.cfg" >depthwise.cfg && threshold depthwise.cfg >depthwise_all.cfg &&
+        /usr/bin/python3 "$root/scripts/make_random_weights.py" depthwise.cfg depthwise.weights
+}
+check opencv_depthwise_weights depthwise
+check opencv_depthwise_all_scores agree depthwise_all.cfg depthwise.weights "$photograph" 0
+
 # ---- the demo's student, distilled for a while from the shipped teacher ----
 demo_student() {
     /usr/bin/python3 "$root/scripts/make_fashion_detection.py" -out scenes -train 64 -test 2 || return

@@ -1,8 +1,8 @@
 // Does OpenCV's dnn module find what print_rows wrote down?
 //   opencv_rows CFG WEIGHTS INPUT ROWS [THRESH]
-// Boxes within 1e-4 of the input's size, objectness and class scores within 1e-5. THRESH is the score below
-// which OpenCV's [yolo] puts 0, its `thresh`. Prints the largest differences; exit status 1 where one is too
-// large.
+// Boxes within 1e-4 of the input's size (of its own, a box that is larger than the input), objectness and
+// class scores within 1e-5. THRESH is the score below which OpenCV's [yolo] puts 0, its `thresh`. Prints the
+// largest differences; exit status 1 where one is too large.
 #include <opencv2/dnn.hpp>
 
 #include <algorithm>
@@ -61,7 +61,7 @@ int compare(const cv::Mat &ours, const std::vector<cv::Mat> &outs, float thresh,
                 throw std::runtime_error("other rows or columns");
             const float *a = ours.ptr<float>(row), *b = theirs.ptr<float>(i);
             for (int k = 0; k < BOX; ++k)
-                raise(d.box, std::fabs(static_cast<double>(a[k]) - b[k]));
+                raise(d.box, std::fabs(static_cast<double>(a[k]) - b[k]) / std::max(1.0f, std::fabs(a[k])));
             raise(d.objectness, std::fabs(static_cast<double>(a[BOX]) - b[BOX]));
             for (int k = BOX + 1; k < ours.cols; ++k)
                 raise(d.score, score_difference(a[k], b[k], thresh, d.scores));
