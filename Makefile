@@ -91,6 +91,8 @@ HOST_TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/host/test_*.c tests/pat
 # Programs that tests run: they are no tests themselves.
 HOST_TOOLS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/handover/*.c))
 COCO_CFGS   := $(patsubst cfg/coco/%.taps,$(BUILD)/cfg/coco/%.cfg,$(wildcard cfg/coco/*.taps))
+BENCH_PROGRAM := $(BUILD)/tests/bench/bench_numerics
+BENCH_STEP := $(BUILD)/tests/bench/bench_step
 SHELL_TESTS := $(sort $(wildcard tests/scripts/*.sh)) $(sort $(wildcard tests/end_to_end/*.sh))
 
 # A line a file; V=1 shows the commands.
@@ -102,7 +104,7 @@ ifeq ($(filter -j%,$(MAKEFLAGS)),)
 MAKEFLAGS += -j$(shell nproc 2>/dev/null || echo 1)
 endif
 
-.PHONY: all coco-cfgs coco-check demo demo-teacher demo-seeds test tests bench asan lint clean deps FORCE
+.PHONY: all coco-cfgs coco-check demo demo-teacher demo-seeds test tests bench bench-numerics bench-step soak asan lint clean deps FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -172,7 +174,7 @@ $(LIBHOST): $(HOST_OBJ) $(BUILD)/sources
 	@rm -f $@
 	$(Q)$(AR) rcs $@ $(HOST_OBJ)
 
--include $(patsubst %.o,%.d,$(VKD_OBJ) $(HOST_OBJ)) $(addsuffix .d,$(LOW_TESTS) $(HOST_TESTS) $(HOST_TOOLS))
+-include $(patsubst %.o,%.d,$(VKD_OBJ) $(HOST_OBJ)) $(addsuffix .d,$(LOW_TESTS) $(HOST_TESTS) $(HOST_TOOLS) $(BENCH_PROGRAM) $(BENCH_STEP))
 
 # ---- COCO -----------------------------------------------------------------------------------------------------
 
@@ -195,7 +197,7 @@ $(LOW_TESTS): $(BUILD)/tests/%: tests/%.c $(LIBVKD) $(BUILD)/flags
 	$(SAY)
 	$(Q)$(CC) $(VKD_CFLAGS) -Itests -MMD -MP -MF $@.d $< -o $@ $(LIBVKD) -lcmocka $(VKD_LDFLAGS)
 
-$(HOST_TESTS) $(HOST_TOOLS): $(BUILD)/tests/%: tests/%.c $(DARKNET) $(BUILD)/flags
+$(HOST_TESTS) $(HOST_TOOLS) $(BENCH_STEP): $(BUILD)/tests/%: tests/%.c $(DARKNET) $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(SAY)
 	$(Q)$(CC) $(VKD_CFLAGS) $(HOST_TEST_CFLAGS) -Itests -MMD -MP -MF $@.d $< -o $@ -Wl,--start-group $(HOST)/libdarknet.a \
@@ -231,6 +233,28 @@ endif
 bench: $(ROOT)/darknet
 	@if [ -x scripts/bench.sh ]; then DARKNET='$(DARKNET)' BUILD='$(BUILD)' scripts/bench.sh; \
 	    else echo 'no scripts/bench.sh' >&2; exit 1; fi
+
+# The drift of P over 100,000 updates with random gradients, for each map and way of re-basing.
+soak: $(BUILD)/tests/core/test_drift
+	@UPDATES=100000 $<
+
+# Single operations, beside PyTorch's and SciPy's where they are installed.
+$(BENCH_PROGRAM): tests/bench/bench_numerics.c $(LIBVKD) $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(SAY)
+	$(Q)$(CC) $(VKD_CFLAGS) -MMD -MP -MF $@.d $< -o $@ $(LIBVKD) $(VKD_LDFLAGS)
+
+bench-numerics: $(BENCH_PROGRAM)
+ifneq ($(INSTALL_DEPS), 0)
+	@scripts/install_deps.sh bench || echo "no PyTorch to compare with" >&2
+endif
+	@scripts/bench_numerics.py $(BENCH_PROGRAM) $(BENCH_ARGS)
+
+bench-step: $(BENCH_STEP)
+ifneq ($(INSTALL_DEPS), 0)
+	@scripts/install_deps.sh bench || echo "no PyTorch to compare with" >&2
+endif
+	@scripts/bench_step.py $(BENCH_STEP) $(HOST)/cfg $(BENCH_ARGS)
 
 lint:
 	@scripts/lint.sh

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what a step needs, from the Debian/Ubuntu archive the machine already uses.
-#   scripts/install_deps.sh [GROUP...]     GROUP: build, test, stock, dnn, demo, opencv; none: all but opencv
+#   scripts/install_deps.sh [GROUP...]     GROUP: build, test, stock, dnn, demo, bench, opencv; none: all but the last two
 # Asks dpkg first: when everything is there, nothing is run and the network is not touched.
 set -euo pipefail
 
@@ -9,11 +9,12 @@ packages_of() {
     build) echo gcc g++ make patch pkg-config xz-utils ca-certificates libopenblas-dev liblapacke-dev ;;
     test) echo libcmocka-dev unzip python3 python3-numpy python3-pil dataset-fashion-mnist ;;
     demo) echo python3 python3-numpy python3-pil python3-matplotlib dataset-fashion-mnist ;;
+    bench) echo python3 python3-numpy python3-scipy python3-torch ;;
     opencv) echo libopencv-dev ;;
     dnn) echo g++ libopencv-dnn-dev ;; # OpenCV's dnn module alone, to check exported students with
     stock) echo darknet ;; # the distribution's own Darknet, to check exported students against
     *)
-        echo "install_deps.sh: unknown group \"$1\"; expected build, test, stock, dnn, demo or opencv" >&2
+        echo "install_deps.sh: unknown group \"$1\"; expected build, test, stock, dnn, demo, bench or opencv" >&2
         exit 2
         ;;
     esac
@@ -31,6 +32,8 @@ probe() {
     libopencv-dnn-dev) pkg-config --exists opencv4 2>/dev/null || test -e /usr/include/opencv4/opencv2/dnn.hpp ;;
     libopencv-dev) pkg-config --exists opencv4 2>/dev/null ;;
     python3-numpy) python3 -c 'import numpy' 2>/dev/null ;;
+    python3-scipy) python3 -c 'import scipy' 2>/dev/null ;;
+    python3-torch) python3 -c 'import torch' 2>/dev/null ;;
     python3-pil) python3 -c 'import PIL' 2>/dev/null ;;
     python3-matplotlib) python3 -c 'import matplotlib' 2>/dev/null ;;
     dataset-fashion-mnist) test -d /usr/share/datasets/fashion-mnist || test -n "${FASHION_MNIST:-}" ;;
@@ -53,7 +56,7 @@ present() {
 }
 
 missing=()
-# Without a group: all but OpenCV.
+# Without a group: all but OpenCV and what the benchmarks compare with.
 [ $# -gt 0 ] || set -- build test stock dnn demo
 for group in "$@"; do
     list=$(packages_of "$group")

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Write tests/numerics/reference_*.h: small vectors from NumPy, SciPy and PyTorch.
+"""Write tests/reference/*.h: small vectors from NumPy, SciPy and PyTorch.
 
 Usage: scripts/make_reference.py [DIRECTORY]
 
@@ -13,6 +13,7 @@ import numpy as np
 import scipy.linalg
 import torch
 import torch.nn.functional as F
+from torch.nn.utils.parametrizations import orthogonal
 
 MASK = (1 << 64) - 1
 
@@ -44,7 +45,7 @@ class Header:
 
     def write(self, directory):
         text = "\n".join(self.lines + ["", "#endif", ""])
-        (directory / ("reference_%s.h" % self.name)).write_text(text)
+        (directory / (self.name + ".h")).write_text(text)
 
 
 def f32(x):
@@ -106,7 +107,7 @@ def matrix_exp(g):
 
 
 def stiefel(g):
-    """P (7,3), a tangent D of norm 3, both retractions, the tangent gradient and projection."""
+    """P (7,3), a tangent D of norm 3, exp and cayley of it, the tangent gradient and projection."""
     n, k = 7, 3
     h = Header("stiefel")
     P = f32(np.linalg.qr(g.standard_normal((n, k)))[0])
@@ -118,7 +119,6 @@ def stiefel(g):
     Z = D - P @ S / 2
     A = Z @ P.T - P @ Z.T
     eye = np.eye(n)
-    Q, R = np.linalg.qr(P + D)
     for name, value in (
         ("P", P),
         ("G", G),
@@ -127,7 +127,6 @@ def stiefel(g):
         ("projected", G - P @ sym),
         ("exp", scipy.linalg.expm(A) @ P),
         ("cayley", np.linalg.solve(eye - A / 2, (eye + A / 2) @ P)),
-        ("qr", Q * np.sign(np.diag(R))),
         ("polar_of_G", scipy.linalg.polar(G)[0]),
         ("polar", scipy.linalg.polar(P + 1e-4 * G)[0]),
     ):
@@ -204,11 +203,174 @@ def loss(g):
     return h
 
 
+MAPS = ("matrix_exp", "cayley", "householder")
+# Tall with n >= 2k and n < 2k, square, and wide: the last stands for its transpose.
+SHAPES = ((9, 4), (7, 5), (6, 6), (4, 9))
+
+
+def completion(P):
+    """The n x n product of reflectors, times the signs of diag R, whose first columns are P."""
+    Q, R = scipy.linalg.qr(P)
+    k = P.shape[1]
+    Q[:, :k] *= np.sign(np.diag(R))
+    return Q
+
+
+def skew_columns(X, k):
+    """The first k columns of the skew matrix whose strict lower triangle starts with that of X (n, k)."""
+    n = X.shape[0]
+    A = np.zeros((n, n))
+    A[:, :k] = np.tril(X, -1)
+    return (A - A.T)[:, :k]
+
+
+def torch_module(name, n, k, B, X):
+    """A Linear whose weight (n,k) torch keeps orthogonal: base B, parameter X (tall; transposed if wide)."""
+    module = torch.nn.Linear(k, n, bias=False, dtype=torch.float64)
+    orthogonal(module, "weight", orthogonal_map=name)
+    parametrization = module.parametrizations.weight
+    parametrization[0].base = torch.from_numpy(B)
+    start = np.tril(X, -1) - np.eye(*X.shape)  # the diagonal is householder's signs, and no parameter
+    parametrization.original.data = torch.from_numpy(start.T.copy() if n < k else start)
+    return module
+
+
+def tall(tensor, n, k):
+    value = tensor.detach().numpy()
+    return value.T.copy() if n < k else value.copy()
+
+
+def maps(g):
+    """Base P, tangent D, weights G, the point V, and xi, the gradient of <V, G> in torch's parameters.
+
+    torch's parameter X and our tangent D at P (B the base, B E = P, skc the skew completion above):
+        matrix_exp, cayley   D = B skc(X),    xi = B skc(dX)
+        householder          D = 2 B skc(X),  xi = B skc(dX) / 2   (torch's derivative at 0 is 2)
+    """
+    h = Header("maps")
+    for name in MAPS:
+        for n, k in SHAPES:
+            rows, cols = max(n, k), min(n, k)
+            P = np.linalg.qr(g.standard_normal((rows, cols)))[0]
+            B = completion(P)
+            scale = 2 if name == "householder" else 1
+            X = np.tril(g.standard_normal((rows, cols)), -1)
+            X *= 6 / scale / np.linalg.norm(skew_columns(X, cols), 2)
+            G = g.standard_normal((rows, cols))
+            module = torch_module(name, n, k, B, X)
+            weight = module.weight
+            (weight * torch.from_numpy(G.T.copy() if n < k else G)).sum().backward()
+            dX = tall(module.parametrizations.weight.original.grad, n, k)
+            for key, value in (
+                ("P", P),
+                ("D", scale * B @ skew_columns(X, cols)),
+                ("G", G),
+                ("V", tall(weight, n, k)),
+                ("xi", B @ skew_columns(dX, cols) / scale),
+            ):
+                h.array("%s_%s_%d_%d" % (key, name, n, k), value, "double")
+    return h
+
+
+def trajectory(g):
+    """100 steps of torch.optim.SGD(lr, momentum=0.9) on |V - T|^2 / 2, one base throughout."""
+    h = Header("trajectory")
+    for name in MAPS:
+        for n, k in SHAPES:
+            rows, cols = max(n, k), min(n, k)
+            P = f32(np.linalg.qr(g.standard_normal((rows, cols)))[0])
+            T = f32(1.5 * np.linalg.qr(g.standard_normal((rows, cols)))[0])
+            module = torch_module(name, n, k, completion(P), np.zeros((rows, cols)))
+            target = torch.from_numpy(T.T.copy() if n < k else T)
+            # ours / 4 for householder: D = 2 B skc(X) moves by 2 lr B skc(dX) = 4 lr xi
+            lr = 0.02 / (4 if name == "householder" else 1)
+            optimizer = torch.optim.SGD(module.parameters(), lr=lr, momentum=0.9)
+            h.array("P_%s_%d_%d" % (name, n, k), P)
+            h.array("T_%s_%d_%d" % (name, n, k), T)
+            for step in range(1, 101):
+                optimizer.zero_grad()
+                (0.5 * (module.weight - target).square().sum()).backward()
+                optimizer.step()
+                if step in (10, 100):
+                    h.array("V%d_%s_%d_%d" % (step, name, n, k), tall(module.weight, n, k), "double")
+    return h
+
+
+def traps(g):
+    """What PyTorch and public code around it get wrong (or no longer do), as numbers."""
+    h = Header("traps")
+    # householder under weight decay: the signs on the parameter's diagonal are cast to an integer
+    P = f32(np.linalg.qr(g.standard_normal((8, 3)))[0])
+    G = f32(g.standard_normal((8, 3)))
+    module = torch_module("householder", 8, 3, completion(P), np.zeros((8, 3)))
+    optimizer = torch.optim.SGD(module.parameters(), lr=0.01, momentum=0.9, weight_decay=0.01)
+    norms = []
+    for _ in range(4):
+        optimizer.zero_grad()
+        (module.weight * torch.from_numpy(G)).sum().backward()
+        norms.append(module.weight.norm().item())
+        optimizer.step()
+    h.array("decay_P", P)
+    h.array("decay_G", G)
+    h.array("decay_torch_norms", norms, "double")
+    # float32 matrix_exp of skew matrices of several sizes, against float64
+    sizes, errors = (0.1, 1.0, 3.0, 10.0), []
+    skew = g.standard_normal((5, 5))
+    skew = f32((skew - skew.T) / np.linalg.norm(skew - skew.T, 2))
+    for size in sizes:
+        A = f32(size * skew)
+        exact = scipy.linalg.expm(A)
+        single = torch.matrix_exp(torch.from_numpy(A).float()).double().numpy()
+        errors.append(np.linalg.norm(single - exact) / np.linalg.norm(exact))
+        h.array("exp_A_%d" % len(errors), A)
+        h.array("exp_exact_%d" % len(errors), exact, "double")
+    h.array("exp_torch_errors", errors, "double")
+    # a constant channel divided by its standard deviation
+    x = f32(g.standard_normal((3, 10)))
+    x[1] = 2
+    t = torch.from_numpy(x)
+    scaled = (t - t.mean(dim=1, keepdim=True)) / t.std(dim=1, keepdim=True)
+    h.array("constant_x", x)
+    h.array("constant_torch_not_finite", [(~torch.isfinite(scaled)).sum().item()], "double")
+    # whitening rows by X L^-1 instead of X L^-T
+    x = f32(np.linalg.cholesky(np.array([[4, 3, 1], [3, 5, 2], [1, 2, 3.0]])) @ g.standard_normal((3, 40)))
+    centred = x - x.mean(axis=1, keepdims=True)
+    L = np.linalg.cholesky(centred @ centred.T / 40)
+    for name, W in (("wrong", np.linalg.inv(L)), ("right", np.linalg.inv(L).T)):
+        y = centred.T @ W
+        h.array("whiten_defect_" + name, [np.linalg.norm(y.T @ y / 40 - np.eye(3))], "double")
+    h.array("whiten_x", x)
+    return h
+
+
+def procrustes(g):
+    """The polar factor three ways, which must agree: orthogonal_procrustes, polar, SVD."""
+    h = Header("procrustes")
+    for n, k in ((6, 6), (9, 4), (80, 60)):
+        C = f32(g.standard_normal((n, k)))
+        U, _, Vt = np.linalg.svd(C, full_matrices=False)
+        P = scipy.linalg.polar(C)[0]
+        assert np.allclose(P, U @ Vt, atol=1e-12)
+        if n == k:
+            assert np.allclose(P, scipy.linalg.orthogonal_procrustes(np.eye(n), C)[0], atol=1e-12)
+        if n * k < 1000:
+            h.array("C_%d_%d" % (n, k), C)
+            h.array("P_%d_%d" % (n, k), P)
+        else:  # too large to keep: the sequence that makes it, and what the answer is on two vectors
+            i, j = np.arange(n)[:, None], np.arange(k)[None, :]
+            C = np.sin(1.0 + i * k + j) + (i == j) * 3.0
+            P = scipy.linalg.polar(C)[0]
+            h.array("P_row_%d_%d" % (n, k), P[3], "double")
+            h.array("P_column_%d_%d" % (n, k), P[:, 5], "double")
+    return h
+
+
 def main():
-    default = pathlib.Path(__file__).resolve().parent.parent / "tests" / "numerics"
+    default = pathlib.Path(__file__).resolve().parent.parent / "tests" / "reference"
     directory = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else default
     rng().write(directory)
-    for i, make in enumerate((matrix_exp, stiefel, resample, normalize, whiten, loss)):
+    makers = (matrix_exp, stiefel, resample, normalize, whiten, loss, maps, trajectory, traps, procrustes)
+    for i, make in enumerate(makers):
         make(np.random.default_rng(100 + i)).write(directory)
 
 

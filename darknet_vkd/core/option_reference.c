@@ -37,30 +37,24 @@ static void put(builder *b, const char *format, ...) {
     b->length += (size_t)n;
 }
 
-static void put_words(builder *b, const vkd_choice *choices, bool available) {
+// The words whose bit is set.
+static void put_words(builder *b, const char *const *choices, unsigned bits) {
     const char *between = "";
-    for (int v = 0; choices[v].word; ++v) {
-        if (choices[v].available != available) continue;
-        put(b, "%s`%s`", between, choices[v].word);
+    for (int v = 0; choices[v]; ++v) {
+        if (!((bits >> v) & 1)) continue;
+        put(b, "%s`%s`", between, choices[v]);
         between = ", ";
     }
 }
 
 static void put_values(builder *b, const vkd_option_row *row) {
     char expected[256];
-    bool all = true;
-    if (row->type != VKD_ROW_WORD) {
-        vkd_option_expected(row, expected, sizeof(expected));
-        put(b, "%s", expected);
-        if (row->only) put(b, "; so far only `%s`", row->only);
+    if (row->type == VKD_ROW_WORD) {
+        put_words(b, row->choices, ~0u);
         return;
     }
-    put_words(b, row->choices, true);
-    for (int v = 0; row->choices[v].word; ++v)
-        all = all && row->choices[v].available;
-    if (all) return;
-    put(b, "; not yet available: ");
-    put_words(b, row->choices, false);
+    vkd_option_expected(row, expected, sizeof(expected));
+    put(b, "%s", expected);
 }
 
 static void put_default(builder *b, const vkd_option_row *row) {
@@ -74,13 +68,7 @@ static void put_meaning(builder *b, const vkd_option_section *section, const vkd
     put(b, "%s", row->help);
     if (!row->needs_key) return;
     put(b, " (only with `%s` ", row->needs_key);
-    const vkd_choice *choices = section->rows[vkd_option_find(section, row->needs_key)].choices;
-    const char *between = "";
-    for (int v = 0; choices[v].word; ++v) {
-        if (!((row->needs >> v) & 1)) continue;
-        put(b, "%s`%s`", between, choices[v].word);
-        between = ", ";
-    }
+    put_words(b, section->rows[vkd_option_find(section, row->needs_key)].choices, row->needs);
     put(b, ")");
 }
 

@@ -10,40 +10,38 @@
 #include <stdlib.h>
 #include <string.h>
 
-// To make a word that is still to come available, turn its `false` into `true`; for a number, drop its
-// `only`.
-static const vkd_choice map_words[] = {[VKD_OPTION_MAP_MATRIX_EXP] = {"matrix_exp", true},
-                                       [VKD_OPTION_MAP_CAYLEY] = {"cayley", true},
-                                       [VKD_OPTION_MAP_HOUSEHOLDER] = {"householder", false},
-                                       [VKD_OPTION_MAP_PROCRUSTES] = {"procrustes", false},
-                                       [VKD_OPTION_MAP_LINEAR] = {"linear", true},
-                                       [VKD_OPTION_MAP_FROZEN] = {"frozen", true},
-                                       {NULL, false}};
-static const vkd_choice loss_words[] = {
-    [VKD_OPTION_LOSS_L2] = {"l2", true}, [VKD_OPTION_LOSS_SMOOTH_L1] = {"smooth_l1", true}, {NULL, false}};
-static const vkd_choice student_norm_words[] = {[VKD_OPTION_STUDENT_NONE] = {"none", true},
-                                                [VKD_OPTION_STUDENT_GAIN] = {"gain", true},
-                                                [VKD_OPTION_STUDENT_STANDARDIZE] = {"standardize", true},
-                                                [VKD_OPTION_STUDENT_LAYERNORM] = {"layernorm", true},
-                                                {NULL, false}};
-static const vkd_choice pool_words[] = {
-    [VKD_OPTION_POOL_DENSE] = {"dense", true}, [VKD_OPTION_POOL_GLOBAL] = {"global", true}, {NULL, false}};
-static const vkd_choice ramp_words[] = {[VKD_OPTION_RAMP_CONSTANT] = {"constant", true},
-                                        [VKD_OPTION_RAMP_COSINE] = {"cosine", true},
-                                        [VKD_OPTION_RAMP_LINEAR] = {"linear", true},
-                                        {NULL, false}};
-static const vkd_choice mode_words[] = {[VKD_OPTION_MODE_NONE] = {"none", true},
-                                        [VKD_OPTION_MODE_LAYERNORM] = {"layernorm", true},
-                                        [VKD_OPTION_MODE_STANDARDIZE] = {"standardize", true},
-                                        [VKD_OPTION_MODE_WHITEN] = {"whiten", true},
-                                        {NULL, false}};
-static const vkd_choice statistics_words[] = {[VKD_OPTION_STATISTICS_BATCH] = {"batch", true},
-                                              [VKD_OPTION_STATISTICS_RUNNING] = {"running", true},
-                                              [VKD_OPTION_STATISTICS_CALIBRATED] = {"calibrated", true},
-                                              {NULL, false}};
-static const vkd_choice whitening_words[] = {[VKD_OPTION_WHITENING_ZCA] = {"zca", true},
-                                             [VKD_OPTION_WHITENING_CHOLESKY] = {"cholesky", true},
-                                             {NULL, false}};
+// To make a word that is still to come available, turn its `false` into `true`.
+static const char *const map_words[] = {[VKD_OPTION_MAP_MATRIX_EXP] = "matrix_exp",
+                                        [VKD_OPTION_MAP_CAYLEY] = "cayley",
+                                        [VKD_OPTION_MAP_HOUSEHOLDER] = "householder",
+                                        [VKD_OPTION_MAP_PROCRUSTES] = "procrustes",
+                                        [VKD_OPTION_MAP_LINEAR] = "linear",
+                                        [VKD_OPTION_MAP_FROZEN] = "frozen",
+                                        NULL};
+static const char *const loss_words[] = {
+    [VKD_OPTION_LOSS_L2] = "l2", [VKD_OPTION_LOSS_SMOOTH_L1] = "smooth_l1", NULL};
+static const char *const student_norm_words[] = {[VKD_OPTION_STUDENT_NONE] = "none",
+                                                 [VKD_OPTION_STUDENT_GAIN] = "gain",
+                                                 [VKD_OPTION_STUDENT_STANDARDIZE] = "standardize",
+                                                 [VKD_OPTION_STUDENT_LAYERNORM] = "layernorm",
+                                                 NULL};
+static const char *const pool_words[] = {
+    [VKD_OPTION_POOL_DENSE] = "dense", [VKD_OPTION_POOL_GLOBAL] = "global", NULL};
+static const char *const ramp_words[] = {[VKD_OPTION_RAMP_CONSTANT] = "constant",
+                                         [VKD_OPTION_RAMP_COSINE] = "cosine",
+                                         [VKD_OPTION_RAMP_LINEAR] = "linear",
+                                         NULL};
+static const char *const mode_words[] = {[VKD_OPTION_MODE_NONE] = "none",
+                                         [VKD_OPTION_MODE_LAYERNORM] = "layernorm",
+                                         [VKD_OPTION_MODE_STANDARDIZE] = "standardize",
+                                         [VKD_OPTION_MODE_WHITEN] = "whiten",
+                                         NULL};
+static const char *const statistics_words[] = {[VKD_OPTION_STATISTICS_BATCH] = "batch",
+                                               [VKD_OPTION_STATISTICS_RUNNING] = "running",
+                                               [VKD_OPTION_STATISTICS_CALIBRATED] = "calibrated",
+                                               NULL};
+static const char *const whitening_words[] = {
+    [VKD_OPTION_WHITENING_ZCA] = "zca", [VKD_OPTION_WHITENING_CHOLESKY] = "cholesky", NULL};
 
 #define BIT(value)    (1u << (value))
 #define TAP(field)    .offset = offsetof(vkd_tap_options, field)
@@ -60,9 +58,15 @@ static const vkd_option_row projection_rows[] = {
     {"teacher_from", TAP(teacher_from), INT_FROM(INT_MIN), .required = true,
      .help = "a layer of the teacher: absolute, or negative, counted back from the teacher's end"},
     {"map", TAP(map), WORD(map_words), .initial = "matrix_exp",
-     .help = "how P is kept orthonormal; linear (no constraint) and frozen (never updated) are baselines"},
-    {"rebase", TAP(rebase), INT_FROM(0), .initial = "1", .only = "1",
+     .help = "how P is kept orthonormal; procrustes is the closed form of loss=l2: the best P for a running "
+             "average, without a step; linear (no constraint) and frozen (never updated) are baselines"},
+    {"rebase", TAP(rebase), INT_FROM(0), .initial = "1", .needs_key = "map",
+     .needs = BIT(VKD_OPTION_MAP_MATRIX_EXP) | BIT(VKD_OPTION_MAP_CAYLEY) | BIT(VKD_OPTION_MAP_HOUSEHOLDER),
      .help = "updates of P between re-basings; 0 is one base for the whole run"},
+    {"momentum", TAP(momentum), .type = VKD_ROW_FLOAT, .min = 0, .max = 1, .open_max = true, .initial = "0.9",
+     .needs_key = "map", .needs = ~BIT(VKD_OPTION_MAP_FROZEN),
+     .help = "what an update of P keeps of the running average: of the gradient, or (map=procrustes) of the "
+             "cross-covariance"},
     {"loss", TAP(loss), WORD(loss_words), .initial = "l2",
      .help = "distance between a projected sample and its target"},
     {"ratio", TAP(ratio), FLOAT_FROM_0, .initial = "0.2",
@@ -152,9 +156,9 @@ const char *vkd_option_word(const char *key, int value) {
     for (int s = 0; s < 2; ++s) {
         int i = vkd_option_find(sections[s], key);
         if (i < 0) continue;
-        const vkd_choice *choice = sections[s]->rows[i].choices;
-        for (int v = 0; choice && choice[v].word; ++v)
-            if (v == value) return choice[v].word;
+        const char *const *choice = sections[s]->rows[i].choices;
+        for (int v = 0; choice && choice[v]; ++v)
+            if (v == value) return choice[v];
     }
     return "?";
 }
@@ -189,26 +193,23 @@ static void expected_number(const vkd_option_row *row, char *out, size_t size) {
 }
 
 // The words of a list by the bits of `set`.
-static void join_words(const vkd_choice *choices, unsigned set, char *out, size_t size) {
+static void join_words(const char *const *choices, unsigned set, char *out, size_t size) {
     int n = 0, i = 0;
-    for (int v = 0; choices[v].word; ++v)
+    for (int v = 0; choices[v]; ++v)
         n += (set >> v) & 1;
-    for (int v = 0; choices[v].word; ++v)
-        if ((set >> v) & 1) add(out, size, "%s%s", comma(i++, n), choices[v].word);
+    for (int v = 0; choices[v]; ++v)
+        if ((set >> v) & 1) add(out, size, "%s%s", comma(i++, n), choices[v]);
 }
 
 void vkd_option_expected(const vkd_option_row *row, char *out, size_t size) {
     out[0] = '\0';
-    unsigned available = 0;
     switch (row->type) {
     case VKD_ROW_INT:
     case VKD_ROW_FLOAT:
         expected_number(row, out, size);
         break;
     case VKD_ROW_WORD:
-        for (int v = 0; row->choices[v].word; ++v)
-            if (row->choices[v].available) available |= BIT(v);
-        join_words(row->choices, available, out, size);
+        join_words(row->choices, ~0u, out, size);
         break;
     case VKD_ROW_PATH:
         add(out, size, "a file");
@@ -321,15 +322,12 @@ static vkd_status set_word(vkd_place place, const vkd_option_row *row, int *fiel
     char expected[256], found[72];
     vkd_option_expected(row, expected, sizeof(expected));
     int v = 0;
-    while (row->choices[v].word && strcmp(row->choices[v].word, value) != 0)
+    while (row->choices[v] && strcmp(row->choices[v], value) != 0)
         ++v;
-    if (row->choices[v].word && row->choices[v].available) {
+    if (row->choices[v]) {
         *field = v;
         return VKD_OK;
     }
-    if (row->choices[v].word)
-        return vkd_error_at(err, VKD_INVALID_ARGUMENT, place.path, place.line, place.section->name, row->key,
-                            "\"%s\" is not available yet; expected %s", value, expected);
     return vkd_error_at(err, VKD_INVALID_ARGUMENT, place.path, place.line, place.section->name, row->key,
                         "unknown value \"%s\"; expected %s", shown(value, found), expected);
 }
@@ -346,9 +344,6 @@ static vkd_status set_number(vkd_place place, const vkd_option_row *row, void *f
     if (v == OUT_OF_RANGE)
         return vkd_error_at(err, VKD_INVALID_ARGUMENT, place.path, place.line, place.section->name, row->key,
                             "%s is out of range; expected %s", shown(value, found), expected);
-    if (row->only && *(int *)field != atoi(row->only))
-        return vkd_error_at(err, VKD_INVALID_ARGUMENT, place.path, place.line, place.section->name, row->key,
-                            "%s is not available yet; expected %s", shown(value, found), row->only);
     return VKD_OK;
 }
 
@@ -398,7 +393,7 @@ vkd_status vkd_option_finish(vkd_place place, const void *record, const int *key
                 join_words(other->choices, r->needs, words, sizeof(words));
                 return vkd_error_at(err, VKD_INVALID_ARGUMENT, place.path, key_line[i], section->name,
                                     row->key, "set with %s=%s; only used with %s=%s", other->key,
-                                    other->choices[value].word, other->key, words);
+                                    other->choices[value], other->key, words);
             }
             r = other;
         }

@@ -15,11 +15,6 @@ typedef enum vkd_row_type {
     VKD_ROW_PATH   // char *, malloc'ed
 } vkd_row_type;
 
-typedef struct vkd_choice {
-    const char *word; // a NULL word ends the list; its place is its value (the enums of options.h)
-    bool available;   // false: known, refused as still to come
-} vkd_choice;
-
 typedef struct vkd_option_row {
     const char *key;
     vkd_row_type type;
@@ -27,8 +22,8 @@ typedef struct vkd_option_row {
     const char *initial; // the default as the user would write it; NULL: there is none
     double min, max;     // of a number
     bool open_min, open_max;
-    const vkd_choice *choices; // of a word
-    const char *only;          // the one value available so far; NULL: all are
+    const char *const
+        *choices; // of a word, NULL at the end; a word's place is its value (the enums of options.h)
     bool required;
     const char *needs_key; // this key counts only where needs_key has one of the values in needs (bits)
     unsigned needs;
@@ -73,7 +68,7 @@ vkd_status vkd_option_set(vkd_place place, const vkd_option_row *row, void *reco
 // key_line: (section->count), 0 where not set. place.line: the section's header.
 vkd_status vkd_option_finish(vkd_place place, const void *record, const int *key_line, vkd_error *err);
 
-// "an integer >= 0", "matrix_exp, cayley, linear or frozen": what the row accepts today.
+// "an integer >= 0", "matrix_exp, cayley, linear or frozen": what the row accepts.
 void vkd_option_expected(const vkd_option_row *row, char *out, size_t size);
 
 // "from, map or loss": the section's keys.

@@ -76,6 +76,11 @@ static vkd_status check_projection(reader *r) {
                             "set beside %s on line %d; expected one of the two",
                             ratio_first ? "ratio" : "weight", ratio_first ? ratio : weight);
     }
+    if (tap->map == VKD_OPTION_MAP_PROCRUSTES && tap->loss != VKD_OPTION_LOSS_L2)
+        return vkd_error_at(r->err, VKD_INVALID_ARGUMENT, r->cfg->path, line[row_of(s, "map")], s->name,
+                            "map",
+                            "\"procrustes\" with loss=%s; expected loss=l2, which it is the solution of",
+                            vkd_option_word("loss", tap->loss));
     if (tap->until > 0 && tap->until <= tap->warmup)
         return vkd_error_at(r->err, VKD_INVALID_ARGUMENT, r->cfg->path, line[row_of(s, "until")], s->name,
                             "until",

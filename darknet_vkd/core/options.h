@@ -73,7 +73,8 @@ typedef struct vkd_tap_options {
     int teacher_from; // as written: absolute, or negative from the teacher's end (-1 is its last layer)
     int map;          // vkd_option_map
     int rebase;
-    int loss; // vkd_option_loss
+    float momentum; // of the updates of P
+    int loss;       // vkd_option_loss
     float ratio;
     bool has_weight;  // a fixed weight stands instead of the ratio
     float weight;     // 0 unless has_weight
@@ -111,8 +112,8 @@ void vkd_cfg_free(vkd_cfg *cfg);
 /*
  * For what only the host can find out (a layer the teacher does not have, shapes that do not match):
  * fills "FILE:LINE: [section] key: message" and returns VKD_INVALID_ARGUMENT. key is a key of
- * [vkd_projection] or of [vkd_whiten] (no name stands in both). LINE is the key's own line, or its
- * section's where the key stands at its default.
+ * [vkd_projection] or of [vkd_whiten]; `momentum`, which stands in both, is taken as the first's. LINE is the
+ * key's own line, or its section's where the key stands at its default.
  */
 vkd_status vkd_tap_error(vkd_error *err, const vkd_cfg *cfg, int tap, const char *key, const char *format,
                          ...) __attribute__((format(printf, 5, 6)));

@@ -2,7 +2,9 @@
 
 #include "numerics/cayley.h"
 #include "numerics/finite.h"
+#include "numerics/householder.h"
 #include "numerics/matrix_exp.h"
+#include "numerics/polar.h"
 #include "numerics/stiefel.h"
 
 #include <cblas.h>
@@ -13,7 +15,6 @@
 // With the student's rate and the loss's own scale P hardly moves, so its step is an angle: each column
 // turns by about this many radians in an update at full rate.
 static const double step_angle = 0.02;
-static const double momentum_decay = 0.9;
 // Above it, times sqrt(cols), one Newton-Schulz step restores V'V = I.
 static const double defect_limit = 1e-6;
 
@@ -21,28 +22,69 @@ static bool is_wide(const vkd_projection *p) {
     return p->n < p->k;
 }
 
-vkd_status vkd_projection_create(vkd_projection *p, vkd_option_map map, int n, int k, vkd_rng *rng) {
+// Of the maps that have a base; NULL for the others.
+static const vkd_orthogonal_map *orthogonal_map(vkd_option_map map) {
+    switch (map) {
+    case VKD_OPTION_MAP_MATRIX_EXP:
+        return &vkd_map_matrix_exp;
+    case VKD_OPTION_MAP_CAYLEY:
+        return &vkd_map_cayley;
+    case VKD_OPTION_MAP_HOUSEHOLDER:
+        return &vkd_map_householder;
+    default:
+        return NULL;
+    }
+}
+
+static size_t workspace(const vkd_projection *p) {
+    const vkd_orthogonal_map *map = orthogonal_map(p->map);
+    size_t size = vkd_stiefel_workspace(p->rows, p->cols), other = 0;
+    if (map) other = vkd_map_workspace(map, p->rows, p->cols);
+    if (p->map == VKD_OPTION_MAP_PROCRUSTES) other = vkd_stiefel_polar_workspace(p->rows, p->cols);
+    return size > other ? size : other;
+}
+
+vkd_status vkd_projection_create(vkd_projection *p, const vkd_tap_options *options, int n, int k,
+                                 vkd_rng *rng) {
     memset(p, 0, sizeof *p);
     if (n < 1 || k < 1) return VKD_INVALID_ARGUMENT;
-    p->map = map;
+    p->map = (vkd_option_map)options->map;
+    p->rebase = options->rebase;
+    p->decay = options->momentum;
     p->n = n;
     p->k = k;
     p->rows = n > k ? n : k;
     p->cols = n > k ? k : n;
     size_t size = (size_t)p->rows * (size_t)p->cols;
+    bool average = p->map == VKD_OPTION_MAP_PROCRUSTES;
+    bool keeps_base = orthogonal_map(p->map) && p->rebase != 1;
     p->V = calloc(size, sizeof *p->V);
     p->gradient = calloc(size, sizeof *p->gradient);
-    p->momentum = calloc(size, sizeof *p->momentum);
     p->step = calloc(size, sizeof *p->step);
-    p->work = calloc(vkd_stiefel_workspace(p->rows, p->cols), sizeof *p->work);
-    if (!p->V || !p->gradient || !p->momentum || !p->step || !p->work) return VKD_OUT_OF_MEMORY;
-    return vkd_stiefel_random(p->V, p->rows, p->cols, rng, p->work);
+    p->work = calloc(workspace(p), sizeof *p->work);
+    if (average)
+        p->cross = calloc(size, sizeof *p->cross);
+    else
+        p->momentum = calloc(size, sizeof *p->momentum);
+    if (keeps_base) {
+        p->base = calloc(size, sizeof *p->base);
+        p->D = calloc(size, sizeof *p->D);
+    }
+    if (!p->V || !p->gradient || !p->step || !p->work ||
+        !(average ? (void *)p->cross : (void *)p->momentum) || (keeps_base && (!p->base || !p->D)))
+        return VKD_OUT_OF_MEMORY;
+    vkd_status status = vkd_stiefel_random(p->V, p->rows, p->cols, rng, p->work);
+    if (!status && p->base) memcpy(p->base, p->V, size * sizeof *p->base);
+    return status;
 }
 
 void vkd_projection_free(vkd_projection *p) {
     free(p->V);
     free(p->gradient);
     free(p->momentum);
+    free(p->base);
+    free(p->D);
+    free(p->cross);
     free(p->step);
     free(p->work);
     memset(p, 0, sizeof *p);
@@ -77,39 +119,61 @@ static double frobenius_norm(const float *x, size_t n) {
     return sqrt(sum);
 }
 
-// momentum <- 0.9 * (its tangent part at V) + xi, xi = G - V G'V: the Riemannian gradient in the canonical
-// metric (Edelman, Arias, Smith 1998, 2.4.2). `linear` keeps the Euclidean gradient. VKD_NOT_FINITE: it
-// overflowed.
-static vkd_status gather_momentum(vkd_projection *p, size_t size) {
-    vkd_status status = VKD_OK;
-    if (p->map != VKD_OPTION_MAP_LINEAR) {
-        status = vkd_stiefel_tangent_gradient(p->V, p->gradient, p->gradient, p->rows, p->cols, p->work);
-        if (!status) status = vkd_stiefel_project(p->V, p->momentum, p->rows, p->cols, p->work);
-        if (status) return status;
-    }
-    for (size_t i = 0; i < size; ++i)
-        p->momentum[i] = (float)momentum_decay * p->momentum[i] + p->gradient[i];
-    return vkd_all_finite(p->momentum, size) ? VKD_OK : VKD_NOT_FINITE;
+static bool all_zero(const float *x, size_t n) {
+    for (size_t i = 0; i < n; ++i)
+        if (x[i] != 0) return false;
+    return true;
 }
 
-static vkd_status retract(vkd_projection *p, double length, size_t size) {
-    double norm = frobenius_norm(p->momentum, size);
-    // A gradient normal to the manifold gives no direction, nor does one so small that dividing overflows.
-    if (!(norm > 0) || length == 0) return VKD_OK;
-    float scale = (float)(-length / norm);
-    if (!vkd_is_finite(scale)) return VKD_OK;
+// cross <- m cross + (1 - m) (-gradient): a plain mean at first, then exponential.
+static void average_cross(vkd_projection *p, size_t size) {
+    double m = (double)p->count / ((double)p->count + 1);
+    if (m >= p->decay)
+        m = p->decay; // count stays: it has no more to say
+    else
+        ++p->count;
     for (size_t i = 0; i < size; ++i)
-        p->step[i] = scale * p->momentum[i];
-    if (p->map == VKD_OPTION_MAP_LINEAR) {
+        p->cross[i] = m * p->cross[i] - (1 - m) * p->gradient[i];
+}
+
+static vkd_status gather_momentum(vkd_projection *p, size_t size) {
+    const vkd_orthogonal_map *map = orthogonal_map(p->map);
+    vkd_status status = VKD_OK;
+    if (!map) { // linear
         for (size_t i = 0; i < size; ++i)
-            p->V[i] += p->step[i];
-        return VKD_OK;
+            p->momentum[i] = p->decay * p->momentum[i] + p->gradient[i];
+        status = vkd_all_finite(p->momentum, size) ? VKD_OK : VKD_NOT_FINITE;
+    } else {
+        // At D = 0 the adjoint only projects onto the tangents, as the next line does in any case.
+        if (p->since_rebase > 0)
+            status = vkd_map_adjoint(map, p->base, p->D, p->gradient, p->rows, p->cols, p->gradient, p->work);
+        if (!status)
+            status = vkd_stiefel_momentum(p->base ? p->base : p->V, p->gradient, p->decay, p->momentum,
+                                          p->rows, p->cols, p->work);
     }
-    vkd_status status = p->map == VKD_OPTION_MAP_CAYLEY
-                            ? vkd_stiefel_cayley(p->V, p->step, p->rows, p->cols, p->work)
-                            : vkd_stiefel_exp(p->V, p->step, p->rows, p->cols, p->work);
-    if (status) return status;
-    status = vkd_stiefel_defect(p->V, p->rows, p->cols, &p->defect, p->work);
+    // Start afresh: an infinity would stay in it for ever.
+    if (status) memset(p->momentum, 0, size * sizeof *p->momentum);
+    return status;
+}
+
+vkd_status vkd_projection_gather(vkd_projection *p) {
+    size_t size = (size_t)p->rows * (size_t)p->cols;
+    vkd_status status = VKD_OK;
+    if (p->map != VKD_OPTION_MAP_FROZEN) {
+        if (!vkd_all_finite(p->gradient, size))
+            status = VKD_NOT_FINITE;
+        else if (p->map == VKD_OPTION_MAP_PROCRUSTES)
+            average_cross(p, size);
+        else
+            status = gather_momentum(p, size);
+    }
+    memset(p->gradient, 0, size * sizeof *p->gradient);
+    return status;
+}
+
+// The defect of V, and where rounding has added up one Newton-Schulz step against it.
+static vkd_status mend(vkd_projection *p) {
+    vkd_status status = vkd_stiefel_defect(p->V, p->rows, p->cols, &p->defect, p->work);
     if (!status && !(p->defect <= defect_limit * sqrt(p->cols))) {
         status = vkd_stiefel_polish(p->V, p->rows, p->cols, p->work);
         if (!status) status = vkd_stiefel_defect(p->V, p->rows, p->cols, &p->defect, p->work);
@@ -117,30 +181,57 @@ static vkd_status retract(vkd_projection *p, double length, size_t size) {
     return status;
 }
 
-static bool all_zero(const float *x, size_t n) {
-    for (size_t i = 0; i < n; ++i)
-        if (x[i] != 0) return false;
-    return true;
+// step (rows,cols): what to add to D.
+static vkd_status turn(vkd_projection *p, const vkd_orthogonal_map *map, size_t size) {
+    if (p->D)
+        for (size_t i = 0; i < size; ++i)
+            p->step[i] += p->D[i];
+    vkd_status status =
+        vkd_map_forward(map, p->base ? p->base : p->V, p->step, p->rows, p->cols, p->V, p->work);
+    if (status) return status;
+    status = mend(p);
+    if (!p->D) return status;
+    ++p->since_rebase;
+    if (p->rebase > 0 && p->since_rebase >= p->rebase) {
+        memcpy(p->base, p->V, size * sizeof *p->base);
+        memset(p->D, 0, size * sizeof *p->D);
+        p->since_rebase = 0;
+    } else {
+        memcpy(p->D, p->step, size * sizeof *p->D);
+    }
+    return status;
+}
+
+vkd_status vkd_projection_move(vkd_projection *p, double length) {
+    size_t size = (size_t)p->rows * (size_t)p->cols;
+    if (p->map == VKD_OPTION_MAP_FROZEN) return VKD_OK;
+    if (p->map == VKD_OPTION_MAP_PROCRUSTES) {
+        vkd_status status = vkd_stiefel_polar(p->cross, p->rows, p->cols, p->V, p->V, NULL, p->work);
+        return status ? status : mend(p);
+    }
+    double norm = frobenius_norm(p->momentum, size);
+    // A gradient normal to the manifold gives no direction, nor does one so small that dividing overflows.
+    if (!(norm > 0) || length == 0) return VKD_OK;
+    float scale = (float)(-length / norm);
+    if (!vkd_is_finite(scale)) return VKD_OK;
+    for (size_t i = 0; i < size; ++i)
+        p->step[i] = scale * p->momentum[i];
+    const vkd_orthogonal_map *map = orthogonal_map(p->map);
+    if (map) return turn(p, map, size);
+    for (size_t i = 0; i < size; ++i)
+        p->V[i] += p->step[i];
+    return VKD_OK;
 }
 
 vkd_status vkd_projection_update(vkd_projection *p, double rate) {
     size_t size = (size_t)p->rows * (size_t)p->cols;
-    vkd_status status = VKD_OK;
-    if (p->map != VKD_OPTION_MAP_FROZEN) {
-        if (!vkd_all_finite(p->gradient, size)) {
-            status = VKD_NOT_FINITE;
-        } else if (!all_zero(p->gradient, size)) { // momentum alone, at a fixed angle, would walk on for ever
-            // |V|_F = sqrt(cols) on the manifold, so an angle for every column; relative for `linear`.
-            double extent = p->map == VKD_OPTION_MAP_LINEAR ? frobenius_norm(p->V, size) : sqrt(p->cols);
-            status = gather_momentum(p, size);
-            if (!status)
-                status = retract(p, step_angle * rate * extent, size);
-            else // start afresh: an infinity would stay in it for ever
-                memset(p->momentum, 0, size * sizeof *p->momentum);
-        }
-    }
-    memset(p->gradient, 0, size * sizeof *p->gradient);
-    return status;
+    if (all_zero(p->gradient, size))
+        return VKD_OK; // momentum alone, at a fixed angle, would walk on for ever
+    vkd_status status = vkd_projection_gather(p);
+    if (status) return status;
+    // |V|_F = sqrt(cols) on the manifold, so an angle for every column; relative for `linear`.
+    double extent = p->map == VKD_OPTION_MAP_LINEAR ? frobenius_norm(p->V, size) : sqrt(p->cols);
+    return vkd_projection_move(p, step_angle * rate * extent);
 }
 
 void vkd_projection_matrix(const vkd_projection *p, float *P) {

@@ -14,19 +14,28 @@
 
 typedef struct vkd_projection {
     vkd_option_map map;
+    int rebase;      // updates between re-basings; 0: one base for good
+    float decay;     // what an update keeps of the momentum, or of the cross-covariance
     int n, k;        // teacher's and student's channels
     int rows, cols;  // of V: max(n,k), min(n,k)
-    float *V;        // (rows,cols)
+    float *V;        // (rows,cols) for the maps with a base: map(base, D)
     float *gradient; // (rows,cols) dL/dV, summed since the last update
-    float *momentum; // (rows,cols)
-    float *step;     // (rows,cols) scratch
+    float *momentum; // (rows,cols) tangent at the base; NULL for map=procrustes
+    float *base;     // (rows,cols) orthonormal; NULL where V itself is always the base (rebase=1)
+    float *D;        // (rows,cols) tangent at the base; NULL with it
+    int since_rebase;
+    double *cross; // (rows,cols) map=procrustes: running average of -gradient; NULL otherwise
+    int count;     // updates in it
+    float *step;   // (rows,cols) scratch
     double *work;
     double defect; // |V'V - I|_F after the last update; 0 for map=linear, which has no constraint
 } vkd_projection;
 
 // V starts Haar-distributed for every map, `linear` included, so that maps compare from one start.
-// Whatever the status, *p may be handed to vkd_projection_free.
-vkd_status vkd_projection_create(vkd_projection *p, vkd_option_map map, int n, int k, vkd_rng *rng);
+// Of the options map, rebase and momentum count. Whatever the status, *p may be handed to
+// vkd_projection_free.
+vkd_status vkd_projection_create(vkd_projection *p, const vkd_tap_options *options, int n, int k,
+                                 vkd_rng *rng);
 void vkd_projection_free(vkd_projection *p);
 
 // y = P x.
@@ -52,8 +61,23 @@ bool vkd_projection_is_isometry(const vkd_projection *p);
 
 // One step of V down the gradient, then gradient = 0. `rate` scales the step's angle: 1 turns a column by
 // about 0.02 radians whatever the loss's scale. V is unchanged where the gradient is zero or not finite, and
-// for map=frozen.
+// for map=frozen. map=procrustes has no step: V is the best point for the average, whatever the rate.
 vkd_status vkd_projection_update(vkd_projection *p, double rate);
+
+/*
+ * The two halves of an update, for the tests and for other step sizes.
+ *
+ * gather: momentum <- decay * momentum + xi, then gradient = 0. xi is the gradient at the base in the
+ * canonical metric (Edelman, Arias, Smith 1998, 2.4.2), found through the map's adjoint at D: it is also what
+ * the Euclidean gradient is for the free entries of a skew matrix, PyTorch's parameters. `linear` takes the
+ * gradient itself, procrustes adds -gradient to its average. VKD_NOT_FINITE: the gradient was not finite, and
+ * nothing changed, or the momentum overflowed, and is zero.
+ */
+vkd_status vkd_projection_gather(vkd_projection *p);
+
+// move: D <- D - length * momentum / |momentum|_F, V = map(base, D), and where it is time base <- V, D <- 0.
+// V is unchanged where that fails. For procrustes V = polar(cross).
+vkd_status vkd_projection_move(vkd_projection *p, double length);
 
 // P (n,k) row-major, whichever way V is stored.
 void vkd_projection_matrix(const vkd_projection *p, float *P);

@@ -15,8 +15,6 @@ enum { stream_projection = 0x50 };
 
 // Of the gradient norms: an average over about ten batches, since early in training they fall fast.
 static const double norm_momentum = 0.9;
-// The gain's, of its way to the least-squares one.
-static const double gain_momentum = 0.9;
 
 static bool is_global(const vkd_tap *tap) {
     return tap->options.pool == VKD_OPTION_POOL_GLOBAL;
@@ -103,8 +101,7 @@ vkd_status vkd_tap_create(vkd_tap **out, const vkd_tap_options *options, vkd_tap
     tap->shape = shape;
     vkd_rng rng;
     vkd_rng_seed(&rng, seed, stream_projection, index);
-    vkd_status status =
-        vkd_projection_create(&tap->projection, (vkd_option_map)options->map, shape.n, shape.k, &rng);
+    vkd_status status = vkd_projection_create(&tap->projection, options, shape.n, shape.k, &rng);
     if (!status) status = make_folded(tap);
     if (!status) status = make_buffers(tap);
     size_t samples = (size_t)shape.batch * (size_t)tap->locations;
@@ -288,6 +285,6 @@ double vkd_tap_weigh(vkd_tap *tap, const float *task, double factor) {
 }
 
 vkd_status vkd_tap_update(vkd_tap *tap, double rate) {
-    vkd_student_update(&tap->student, gain_momentum);
+    vkd_student_update(&tap->student, tap->options.momentum);
     return vkd_projection_update(&tap->projection, rate * tap->options.learning_rate);
 }

@@ -202,8 +202,12 @@ static void print_cost(const training *t, size_t batches) {
     if (!plugin || !plugin->tap_count || !batches) return;
     double batch = (what_time_is_it_now() - t->log.start) / (double)batches;
     double teacher = plugin->teacher_seconds / (double)batches, taps = plugin->tap_seconds / (double)batches;
-    fprintf(stderr, "A batch took %.3f s: the teacher %.3f s (%.0f %%), the taps %.4f s (%.1f %%)\n", batch,
-            teacher, 100 * teacher / batch, taps, 100 * taps / batch);
+    double update = plugin->update_seconds / (double)batches;
+    fprintf(
+        stderr,
+        "A batch took %.3f s: the teacher %.3f s (%.0f %%), the taps %.4f s (%.1f %%), of it the update of P "
+        "%.5f s (%.2f %%)\n",
+        batch, teacher, 100 * teacher / batch, taps, 100 * taps / batch, update, 100 * update / batch);
 }
 
 void vkd_detector_train(int argc, char **argv) {

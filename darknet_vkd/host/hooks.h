@@ -9,6 +9,7 @@ extern "C" {
 #endif
 
 struct network;
+struct layer;
 struct list;
 
 // ---- the life of a network
@@ -40,6 +41,16 @@ void vkd_forward(struct network *net);
 // Right before layer i's backward: adds the taps' gradient to its delta.
 void vkd_backward(struct network *net, int i);
 void vkd_update(struct network *net);
+
+// ---- convolutions on the CPU
+// ---------------------------------------------------------------------------------------
+
+// Bytes of workspace for what the next two do for this layer; 0: they leave it to Darknet.
+size_t vkd_convolution_workspace(const struct layer *l);
+// output = weights * input, without bias, the whole batch. False: nothing was done.
+int vkd_convolve(const struct layer *l, const float *input, float *workspace, float *output);
+// input_delta += the adjoint of that applied to delta. False: nothing was done.
+int vkd_convolve_adjoint(const struct layer *l, const float *delta, float *workspace, float *input_delta);
 
 // ---- random numbers of the loader
 // --------------------------------------------------------------------------

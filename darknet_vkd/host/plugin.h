@@ -5,6 +5,7 @@
 #include "core/checkpoint.h"
 #include "core/options.h"
 #include "core/tap.h"
+#include "numerics/winograd.h"
 
 #include "darknet.h"
 
@@ -27,6 +28,7 @@ typedef struct vkd_plugin {
     bool forwarded;                      // this step's forward has run: backward may add
     bool told_whitening;                 // the condition of running statistics has been printed
     double teacher_seconds, tap_seconds; // since the start, for the log
+    double update_seconds;               // of tap_seconds: the updates of P
 } vkd_plugin;
 
 // The plugin's part of a network that was loaded by load_network; NULL for others (a teacher).
@@ -38,6 +40,11 @@ void vkd_attach(network *net);
 
 // Sets the mask of every tap with mask_padding=1, for the pictures from `first` on of the loader's `batch`.
 void vkd_mask_padding(const network *net, size_t batch, int first);
+
+// ---- convolution.c ----
+
+// The filtering that fits a layer of the CPU; m = 0: none.
+vkd_winograd vkd_winograd_of(const layer *l);
 
 // ---- teacher.c ----
 

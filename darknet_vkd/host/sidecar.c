@@ -32,6 +32,14 @@ static void add_tap(vkd_block_list *list, vkd_tap *tap, int i) {
     size_t second = vkd_target_second_size(t);
     vkd_blocks_add(list, "tap", i, "P", p->V, matrix);
     vkd_blocks_add(list, "tap", i, "momentum", p->momentum, matrix);
+    vkd_blocks_add(list, "tap", i, "base", p->base, matrix);
+    vkd_blocks_add(list, "tap", i, "D", p->D, matrix);
+    if (p->D) vkd_blocks_add(list, "tap", i, "since_rebase", &p->since_rebase, sizeof p->since_rebase);
+    if (p->cross) {
+        vkd_blocks_add(list, "tap", i, "cross", p->cross,
+                       (size_t)p->rows * (size_t)p->cols * sizeof *p->cross);
+        vkd_blocks_add(list, "tap", i, "count", &p->count, sizeof p->count);
+    }
     vkd_blocks_add(list, "tap", i, "task_norm", &tap->task_norm, sizeof tap->task_norm);
     vkd_blocks_add(list, "tap", i, "loss_norm", &tap->loss_norm, sizeof tap->loss_norm);
     vkd_blocks_add(list, "tap", i, "norm_steps", &tap->norm_steps, sizeof tap->norm_steps);

@@ -155,6 +155,27 @@ static void drop_training_buffers(layer *l) {
     }
 }
 
+// A frozen convolution whose bias and activation go into the filtering's last pass.
+static vkd_winograd winograd_of(const layer *l) {
+    vkd_winograd s = vkd_winograd_of(l);
+    if (l->batch_normalize || (l->activation != LEAKY && l->activation != LINEAR)) s.m = 0;
+    return s;
+}
+
+// Darknet's workspace is for its own way alone.
+static void make_workspace(network *teacher) {
+    size_t bytes = 0;
+    for (int i = 0; i < teacher->n; ++i) {
+        const layer *l = &teacher->layers[i];
+        vkd_winograd s = winograd_of(l);
+        size_t wanted = s.m ? vkd_winograd_workspace(&s) * sizeof(float) : l->workspace_size;
+        if (wanted > bytes) bytes = wanted;
+    }
+    free(teacher->workspace);
+    teacher->workspace = malloc(bytes ? bytes : 1);
+    if (!teacher->workspace) vkd_fail("no memory for the teacher's workspace");
+}
+
 static void make_inference_only(network *teacher) {
     // Dropout shares the buffers of the layer before it.
     for (int i = 0; i < teacher->n; ++i)
@@ -162,6 +183,7 @@ static void make_inference_only(network *teacher) {
             drop_training_buffers(&teacher->layers[i]);
     drop(&teacher->input); // it looks at the student's
     drop(&teacher->truth);
+    make_workspace(teacher);
 }
 
 // A teacher's weights file may be longer than its cut network needs, so its length tells little about whose
@@ -220,7 +242,13 @@ void vkd_teacher_forward(network *teacher, float *input) {
     for (int i = 0; i < net.n; ++i) {
         net.index = i;
         layer l = net.layers[i];
-        l.forward(l, net);
+        vkd_winograd s = winograd_of(&l);
+        if (s.m)
+            vkd_winograd_forward(&s, l.weights, l.biases, net.input, l.batch, l.output,
+                                 l.activation == LEAKY ? VKD_WINOGRAD_LEAKY : VKD_WINOGRAD_LINEAR,
+                                 net.workspace);
+        else
+            l.forward(l, net);
         net.input = l.output;
     }
 }

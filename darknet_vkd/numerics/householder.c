@@ -1,98 +1,169 @@
 #include "numerics/householder.h"
 
-#include <float.h>
-#include <lapacke.h>
 #include <math.h>
+#include <string.h>
 
-#include "numerics/finite.h"
 #include "numerics/linalg.h"
 
-enum { QR_BLOCK = 32 };
+// Two products of reflectors meet here, both in compact WY form (Schreiber, Van Loan 1989):
+//
+//     B = (I - Y T Y') diag(s, I)    the base's, Y unit lower trapezoidal, T upper triangular
+//     Q = W F - E,  F = R W_1'       the map's, W = E + X, W_1 its top k rows, R upper triangular
+//
+// and by the UT transform (Joffrain, Low, Quintana-Orti, van de Geijn, Van Zee 2006) R^-1 is the strict upper
+// triangle of W'W plus half its diagonal, when the reflectors are I - 2 w w'/w'w.
 
-static vkd_status check(const float *P, const float *D, int n, int k) {
-    if (k < 1 || n < k) return VKD_INVALID_ARGUMENT;
-    const size_t nk = (size_t)n * k;
-    return vkd_all_finite(P, nk) && vkd_all_finite(D, nk) ? VKD_OK : VKD_NOT_FINITE;
+// ------------------------------------------------------------------------------------------------ the base
+
+enum { PANEL = 8 };
+
+// M (rows,cols), row stride ld: M - diag(s) = L U without pivoting in place, L unit lower trapezoidal, where
+// the sign s_j = -sign of the pivot it is subtracted from, so that no pivot is smaller than 1 (G. Ballard et
+// al., "Reconstructing Householder vectors from tall-skinny QR", 2014, section 5.1; here with M = -P).
+static void signed_lu(double *M, int rows, int cols, int ld, double *s) {
+    if (cols > PANEL) {
+        const int left = cols / 2, right = cols - left;
+        double *below = M + (size_t)left * ld;
+        signed_lu(M, rows, left, ld, s);
+        cblas_dtrsm(CblasRowMajor, CblasLeft, CblasLower, CblasNoTrans, CblasUnit, left, right, 1, M, ld,
+                    M + left, ld);
+        vkd_gemm_nn(rows - left, right, left, -1, below, ld, M + left, ld, 1, below + left, ld);
+        signed_lu(below + left, rows - left, right, ld, s + left);
+        return;
+    }
+    for (int i = 0; i < rows; ++i) {
+        double *row = M + (size_t)i * ld;
+        const int end = i < cols ? i : cols;
+        for (int l = 0; l < end; ++l) {
+            const double *upper = M + (size_t)l * ld;
+            row[l] /= upper[l];
+            for (int j = l + 1; j < cols; ++j)
+                row[j] -= row[l] * upper[j];
+        }
+        if (i < cols) {
+            s[i] = row[i] > 0 ? 1 : -1;
+            row[i] += s[i];
+        }
+    }
 }
 
-// P + D = Q R by k reflectors in compact WY blocks (Schreiber, Van Loan 1989, as in LAPACK's geqrf
-// and orgqr), the signs chosen so that diag R > 0. P'D is skew for a tangent D, so
-// (P + D)'(P + D) = I + D'D and R is never singular.
-static vkd_status factor(const float *P, const float *D, int n, int k,
-                         double *Q,    // (n,k) column-major =
-                         double *R,    // (k,k) column-major, upper triangle; null if not wanted
-                         double *tail) // 2 k + QR_BLOCK k
+// Y, s and T of B E = P: diag(s) - P = Y U, and E - P diag(s) = Y (T Y_1') gives T = U diag(s) Y_1^-T.
+static void complete(const double *P, int n, int k,
+                     double *Y, // (n,k) =
+                     double *T, // (k,k) = upper triangle, zero below
+                     double *s) // (k) =
 {
-    double *tau = tail, *sign = tau + k, *scratch = sign + k;
-    for (int i = 0; i < n; ++i)
+    for (size_t i = 0; i < (size_t)n * k; ++i)
+        Y[i] = -P[i];
+    signed_lu(Y, n, k, k, s);
+    for (int i = 0; i < k; ++i)
         for (int j = 0; j < k; ++j) {
             const size_t at = (size_t)i * k + j;
-            Q[(size_t)j * n + i] = (double)P[at] + D[at];
+            T[at] = j >= i ? Y[at] * s[j] : 0;
+            if (j >= i) Y[at] = i == j;
         }
-    if (LAPACKE_dgeqrf_work(LAPACK_COL_MAJOR, n, k, Q, n, tau, scratch, QR_BLOCK * k) != 0)
-        return VKD_SINGULAR;
-    double largest = 0;
-    for (int j = 0; j < k; ++j)
-        largest = fmax(largest, fabs(Q[(size_t)j * n + j]));
-    for (int j = 0; j < k; ++j) {
-        const double r = Q[(size_t)j * n + j];
-        if (!(fabs(r) > n * DBL_EPSILON * largest)) return VKD_SINGULAR;
-        sign[j] = r < 0 ? -1 : 1;
-    }
-    if (R)
-        for (int j = 0; j < k; ++j)
-            for (int i = 0; i <= j; ++i)
-                R[(size_t)j * k + i] = sign[i] * Q[(size_t)j * n + i];
-    if (LAPACKE_dorgqr_work(LAPACK_COL_MAJOR, n, k, k, Q, n, tau, scratch, QR_BLOCK * k) != 0)
-        return VKD_SINGULAR;
-    for (int j = 0; j < k; ++j)
-        for (int i = 0; i < n; ++i)
-            Q[(size_t)j * n + i] *= sign[j];
-    return vkd_all_finite_double(Q, (size_t)n * k) ? VKD_OK : VKD_NOT_FINITE;
+    cblas_dtrsm(CblasRowMajor, CblasRight, CblasLower, CblasTrans, CblasUnit, k, k, 1, Y, k, T, k);
 }
 
-vkd_status vkd_stiefel_householder(float *P, const float *D, int n, int k, double *work) {
-    vkd_status status = check(P, D, n, k);
-    if (status != VKD_OK) return status;
-    const size_t nk = (size_t)n * k;
-    int zero = 1;
-    for (size_t i = 0; i < nk && zero; ++i)
-        zero = D[i] == 0;
-    if (zero) return VKD_OK;
-    double *Q = work;
-    if ((status = factor(P, D, n, k, Q, NULL, Q + nk)) != VKD_OK) return status;
-    for (int i = 0; i < n; ++i)
+static void scale_rows(const double *s, int k, double *Z) {
+    for (int i = 0; i < k; ++i)
         for (int j = 0; j < k; ++j)
-            P[(size_t)i * k + j] = (float)Q[(size_t)j * n + i];
+            Z[(size_t)i * k + j] *= s[i];
+}
+
+// Z <- B Z or B'Z, with op = NoTrans or Trans; A (k,k) is scratch.
+static void apply_base(CBLAS_TRANSPOSE op, const double *Y, const double *T, const double *s, int n, int k,
+                       double *Z, double *A) {
+    if (op == CblasNoTrans) scale_rows(s, k, Z);
+    vkd_gemm_tn(k, k, n, 1, Y, k, Z, k, 0, A, k);
+    cblas_dtrmm(CblasRowMajor, CblasLeft, CblasUpper, op, CblasNonUnit, k, k, 1, T, k, A, k);
+    vkd_gemm_nn(n, k, k, -1, Y, k, A, k, 1, Z, k);
+    if (op == CblasTrans) scale_rows(s, k, Z);
+}
+
+// ------------------------------------------------------------------------------------------------- the map
+
+typedef struct reflectors {
+    double *Y, *T, *s;     // of the base
+    double *W, *N, *F, *A; // (n,k), R^-1 (k,k), (k,k), scratch (k,k)
+} reflectors;
+
+static size_t workspace(int n, int k) {
+    const size_t nk = (size_t)n * (size_t)k, kk = (size_t)k * (size_t)k;
+    return 3 * nk + 6 * kk + (size_t)k;
+}
+
+// The rest of the workspace, (n,k) and 2 (k,k), is for the caller.
+static double *prepare(const double *P, const double *D, int n, int k, reflectors *r, double *work) {
+    const size_t nk = (size_t)n * k, kk = (size_t)k * k;
+    *r = (reflectors){.Y = work, .W = work + nk, .T = work + 2 * nk};
+    r->N = r->T + kk;
+    r->F = r->N + kk;
+    r->A = r->F + kk;
+    r->s = r->A + kk;
+    complete(P, n, k, r->Y, r->T, r->s);
+
+    double *W = r->W;
+    memcpy(W, D, nk * sizeof *W);
+    apply_base(CblasTrans, r->Y, r->T, r->s, n, k, W, r->A);
+    for (size_t i = 0; i < nk; ++i)
+        W[i] /= 2;
+    for (int i = 0; i < k; ++i)
+        for (int j = i; j < k; ++j)
+            W[(size_t)i * k + j] = i == j;
+
+    vkd_gram(k, n, W, k, r->N);
+    for (int i = 0; i < k; ++i) {
+        r->N[(size_t)i * k + i] /= 2;
+        for (int j = 0; j < i; ++j)
+            r->N[(size_t)i * k + j] = 0;
+    }
+    vkd_transpose(W, k, k, r->F);
+    cblas_dtrsm(CblasRowMajor, CblasLeft, CblasUpper, CblasNoTrans, CblasNonUnit, k, k, 1, r->N, k, r->F, k);
+    return r->s + k;
+}
+
+static vkd_status forward(const double *P, const double *D, int n, int k, double *V, double *work) {
+    reflectors r;
+    prepare(P, D, n, k, &r, work);
+    vkd_gemm_nn(n, k, k, 1, r.W, k, r.F, k, 0, V, k);
+    for (int i = 0; i < k; ++i)
+        V[(size_t)i * k + i] -= 1;
+    apply_base(CblasNoTrans, r.Y, r.T, r.s, n, k, V, r.A);
     return VKD_OK;
 }
 
-size_t vkd_stiefel_householder_adjoint_workspace(int n, int k) {
-    const size_t nk = (size_t)n * (size_t)k, kk = (size_t)k * (size_t)k;
-    return 2 * nk + 2 * kk + (2 + QR_BLOCK) * (size_t)k;
-}
-
-// Adjoint of the orthonormal factor (Walter, Lehmann, Lamour 2012; Seeger et al. 2017, sec. 4.2, with
-// no gradient at R): dD = (G + Q B) R^-T, B symmetric with the lower triangle of -G'Q.
-vkd_status vkd_stiefel_householder_adjoint(const float *P, const float *D, const float *G, float *dD, int n,
-                                           int k, double *work) {
-    vkd_status status = check(P, D, n, k);
-    if (status != VKD_OK) return status;
+// dQ = B'G; of Q = W F - E: dW = dQ F', dF = W'dQ. Of F = R W_1': dR = dF W_1, dW_1 += dF'R. Of R = N^-1:
+// dN = -R' dR R', and with R' dF = N^-T dF =: K it is dN = -K W_1 R' = -K F'. Of N = the weighted upper
+// triangle of W'W: dW += W (L' + L) with L the upper triangle of dN, its diagonal halved. X is the strict
+// lower trapezoid of W and of B'D/2: dD = B lower(dW)/2.
+static vkd_status adjoint(const double *P, const double *D, const double *G, int n, int k, double *dD,
+                          double *work) {
     const size_t nk = (size_t)n * k, kk = (size_t)k * k;
-    if (!vkd_all_finite(G, nk)) return VKD_NOT_FINITE;
-    double *Q = work, *Gd = Q + nk, *R = Gd + nk, *B = R + kk;
-    if ((status = factor(P, D, n, k, Q, R, B + kk)) != VKD_OK) return status;
-    vkd_widen(G, k, n, k, Gd, k);
+    reflectors r;
+    double *dQ = prepare(P, D, n, k, &r, work), *K = dQ + nk, *dN = K + kk;
+    memcpy(dQ, G, nk * sizeof *dQ);
+    apply_base(CblasTrans, r.Y, r.T, r.s, n, k, dQ, r.A);
 
-    // Q is column-major: as a row-major (k,n) array it is Q'.
-    vkd_gemm_nn(k, k, n, -1, Q, n, Gd, k, 0, B, k); // (-G'Q)', so its upper triangle is wanted
+    vkd_gemm_nt(n, k, k, 1, dQ, k, r.F, k, 0, dD, k);
+    vkd_gemm_tn(k, k, n, 1, r.W, k, dQ, k, 0, K, k);
+    cblas_dtrsm(CblasRowMajor, CblasLeft, CblasUpper, CblasTrans, CblasNonUnit, k, k, 1, r.N, k, K, k);
+    // dW_1 += (R' dF)' = K': the strict lower part of it is what counts
     for (int i = 0; i < k; ++i)
         for (int j = 0; j < i; ++j)
-            B[(size_t)i * k + j] = B[(size_t)j * k + i];
-    vkd_gemm_tn(n, k, k, 1, Q, n, B, k, 1, Gd, k);
-    // X R' = Gd; R column-major is R' row-major, lower.
-    cblas_dtrsm(CblasRowMajor, CblasRight, CblasLower, CblasNoTrans, CblasNonUnit, n, k, 1, R, k, Gd, k);
-    if (!vkd_all_finite_double(Gd, nk)) return VKD_NOT_FINITE;
-    vkd_narrow(Gd, nk, dD);
+            dD[(size_t)i * k + j] += K[(size_t)j * k + i];
+    vkd_gemm_nt(k, k, k, -1, K, k, r.F, k, 0, dN, k);
+    for (int i = 0; i < k; ++i)
+        for (int j = 0; j < i; ++j)
+            dN[(size_t)i * k + j] = dN[(size_t)j * k + i]; // L' + L
+    vkd_gemm_nn(n, k, k, 1, r.W, k, dN, k, 1, dD, k);
+    for (size_t i = 0; i < nk; ++i)
+        dD[i] /= 2;
+    for (int i = 0; i < k; ++i)
+        for (int j = i; j < k; ++j)
+            dD[(size_t)i * k + j] = 0;
+    apply_base(CblasNoTrans, r.Y, r.T, r.s, n, k, dD, r.A);
     return VKD_OK;
 }
+
+const vkd_orthogonal_map vkd_map_householder = {forward, adjoint, workspace, NULL};

@@ -23,12 +23,39 @@ static inline void vkd_gemm_nt(int m, int n, int l, double alpha, const double *
     cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasTrans, m, n, l, alpha, A, lda, B, ldb, beta, C, ldc);
 }
 
+// Transposing walks in blocks of one cache line's width: rows of a power of two share their place in the
+// cache.
+enum { VKD_LINE = 8 };
+
 // C (m,m) = A'A for A (l,m), both triangles; half the work of a product.
 static inline void vkd_gram(int m, int l, const double *A, int lda, double *C) {
     cblas_dsyrk(CblasRowMajor, CblasLower, CblasTrans, m, l, 1, A, lda, 0, C, m);
-    for (int i = 0; i < m; ++i)
-        for (int j = 0; j < i; ++j)
-            C[(size_t)j * m + i] = C[(size_t)i * m + j];
+    for (int i0 = 0; i0 < m; i0 += VKD_LINE)
+        for (int j0 = 0; j0 <= i0; j0 += VKD_LINE)
+            for (int i = i0; i < m && i < i0 + VKD_LINE; ++i)
+                for (int j = j0; j < i && j < j0 + VKD_LINE; ++j)
+                    C[(size_t)j * m + i] = C[(size_t)i * m + j];
+}
+
+// y (cols,rows) = x', x (rows,cols).
+static inline void vkd_transpose(const double *x, int rows, int cols, double *y) {
+    for (int i0 = 0; i0 < rows; i0 += VKD_LINE)
+        for (int j0 = 0; j0 < cols; j0 += VKD_LINE)
+            for (int i = i0; i < rows && i < i0 + VKD_LINE; ++i)
+                for (int j = j0; j < cols && j < j0 + VKD_LINE; ++j)
+                    y[(size_t)j * rows + i] = x[(size_t)i * cols + j];
+}
+
+// S (k,k) <- scale * (S - S') / 2
+static inline void vkd_skew_part(double *S, int k, double scale) {
+    for (int i0 = 0; i0 < k; i0 += VKD_LINE)
+        for (int j0 = 0; j0 <= i0; j0 += VKD_LINE)
+            for (int i = i0; i < k && i < i0 + VKD_LINE; ++i)
+                for (int j = j0; j <= i && j < j0 + VKD_LINE; ++j) {
+                    const double s = scale * (S[(size_t)i * k + j] - S[(size_t)j * k + i]) / 2;
+                    S[(size_t)i * k + j] = s;
+                    S[(size_t)j * k + i] = -s;
+                }
 }
 
 // y (rows,cols) = x with row strides ldy, ldx.

@@ -1,12 +1,43 @@
-// One loop spread over threads where the compiler has OpenMP, a plain loop elsewhere. Every user
-// gives each iteration its own output, so results do not depend on the number of threads.
+// Loops spread over threads where the compiler has OpenMP, plain loops elsewhere. Every user gives
+// each iteration its own output, so results do not depend on the number of threads.
 #ifndef VKD_NUMERICS_PARALLEL_H
 #define VKD_NUMERICS_PARALLEL_H
 
+#include <cblas.h>
+
 #ifdef _OPENMP
+#include <omp.h>
+#define VKD_PRAGMA(text) _Pragma(#text)
 #define VKD_PARALLEL_FOR _Pragma("omp parallel for schedule(static)")
+#define VKD_PARALLEL_FOR_ON(count) VKD_PRAGMA(omp parallel for schedule(dynamic) num_threads(count))
 #else
 #define VKD_PARALLEL_FOR
+#define VKD_PARALLEL_FOR_ON(count)
 #endif
+
+// Threads there are, and the calling one's number below VKD_PARALLEL_FOR_ON.
+static inline int vkd_threads(void) {
+#ifdef _OPENMP
+    return omp_get_max_threads();
+#else
+    return 1;
+#endif
+}
+
+static inline int vkd_thread(void) {
+#ifdef _OPENMP
+    return omp_get_thread_num();
+#else
+    return 0;
+#endif
+}
+
+// Products inside a loop over threads are made on one thread each: sets OpenBLAS's number and returns the old
+// one.
+static inline int vkd_blas_threads(int count) {
+    const int old = openblas_get_num_threads();
+    if (old != count) openblas_set_num_threads(count);
+    return old;
+}
 
 #endif

@@ -2,18 +2,17 @@
 
 #include <lapacke.h>
 #include <math.h>
+#include <stdbool.h>
+#include <string.h>
 
 #include "numerics/finite.h"
 #include "numerics/linalg.h"
-#include "numerics/matrix_exp.h"
 
 enum { QR_BLOCK = 32 };
 
-// The widest user is vkd_stiefel_exp: U, the new point, seven 2k x 2k or smaller matrices and a
-// 2k x 2k exponential. See the layout there.
 size_t vkd_stiefel_workspace(int n, int k) {
     const size_t nk = (size_t)n * (size_t)k, kk = (size_t)k * (size_t)k;
-    return 3 * nk + 18 * kk + vkd_matrix_exp_workspace(2 * k) + QR_BLOCK * (size_t)k;
+    return 2 * nk + kk + (2 + QR_BLOCK) * (size_t)k;
 }
 
 static vkd_status check(const float *P, int n, int k) {
@@ -45,13 +44,15 @@ vkd_status vkd_stiefel_defect(const float *P, int n, int k, double *defect, doub
     if (status != VKD_OK) return status;
     double *Pd = work, *W = Pd + (size_t)n * k;
     vkd_widen(P, k, n, k, Pd, k);
-    vkd_gram(k, n, Pd, k, W);
+    cblas_dsyrk(CblasRowMajor, CblasLower, CblasTrans, k, n, 1, Pd, k, 0, W, k);
     double sum = 0;
-    for (int i = 0; i < k; ++i)
-        for (int j = 0; j < k; ++j) {
-            const double e = W[(size_t)i * k + j] - (i == j);
-            sum += e * e;
-        }
+    for (int i = 0; i < k; ++i) {
+        const double *row = W + (size_t)i * k, diagonal = row[i] - 1;
+        double below = 0;
+        for (int j = 0; j < i; ++j)
+            below += row[j] * row[j];
+        sum += diagonal * diagonal + 2 * below;
+    }
     *defect = sqrt(sum);
     return VKD_OK;
 }
@@ -105,5 +106,42 @@ vkd_status vkd_stiefel_project(const float *P, float *m, int n, int k, double *w
         }
     vkd_gemm_nn(n, k, k, -1, Pd, k, W, k, 1, md, k);
     vkd_narrow(md, nk, m);
+    return VKD_OK;
+}
+
+// Y <- Y + sign Y', sign = 1 or -1, in blocks as in vkd_transpose.
+static void symmetrize(float *Y, int k, float sign) {
+    enum { BLOCK = 2 * VKD_LINE };
+    for (int i0 = 0; i0 < k; i0 += BLOCK)
+        for (int j0 = 0; j0 <= i0; j0 += BLOCK)
+            for (int i = i0; i < k && i < i0 + BLOCK; ++i)
+                for (int j = j0; j <= i && j < j0 + BLOCK; ++j) {
+                    const float s = Y[(size_t)i * k + j] + sign * Y[(size_t)j * k + i];
+                    Y[(size_t)i * k + j] = s;
+                    Y[(size_t)j * k + i] = sign * s;
+                }
+}
+
+// In one formula: m <- mu m + G - P (mu sym(P'm) + G'P). For n = k every tangent is P times a skew matrix,
+// and that is P skew(P'(mu m + 2 G)).
+vkd_status vkd_stiefel_momentum(const float *P, const float *G, float mu, float *m, int n, int k,
+                                double *work) {
+    const vkd_status status = check(P, n, k);
+    if (status != VKD_OK) return status;
+    const size_t nk = (size_t)n * k;
+    if (!vkd_all_finite(G, nk) || !vkd_all_finite(m, nk)) return VKD_NOT_FINITE;
+    void *scratch = work; // it has room for twice as many floats
+    float *Y = scratch, *sum = Y + (size_t)k * k;
+    const bool square = n == k;
+    for (size_t i = 0; i < nk; ++i)
+        sum[i] = mu * m[i] + (square ? 2 : 1) * G[i];
+    cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, k, k, n, 0.5f * (square ? 1 : mu), P, k,
+                square ? sum : m, k, 0, Y, k);
+    symmetrize(Y, k, square ? -1 : 1);
+    if (!square) cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, k, k, n, 1, G, k, P, k, 1, Y, k);
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, n, k, k, square ? 1 : -1, P, k, Y, k, !square, sum,
+                k);
+    if (!vkd_all_finite(sum, nk)) return VKD_NOT_FINITE;
+    memcpy(m, sum, nk * sizeof *m);
     return VKD_OK;
 }

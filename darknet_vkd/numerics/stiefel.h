@@ -9,8 +9,7 @@
 #include "numerics/rng.h"
 #include "numerics/status.h"
 
-// Doubles; enough for every function here, vkd_stiefel_exp and vkd_stiefel_cayley (not for the two
-// adjoints, which have their own).
+// Doubles; enough for every function here.
 size_t vkd_stiefel_workspace(int n, int k);
 
 // P = a Haar-distributed point.
@@ -33,5 +32,14 @@ vkd_status vkd_stiefel_tangent_gradient(const float *P, // (n,k)
 vkd_status vkd_stiefel_project(const float *P, // (n,k)
                                float *m,       // (n,k)
                                int n, int k, double *work);
+
+// m <- mu * (m - P sym(P'm)) + (G - P G'P): a momentum that was tangent somewhere else is brought to P and
+// takes in the gradient. For each update, hence in float32 throughout: what it makes is scaled down to a
+// step.
+vkd_status vkd_stiefel_momentum(const float *P, // (n,k)
+                                const float *G, // (n,k) dL/dP
+                                float mu,
+                                float *m, // (n,k)
+                                int n, int k, double *work);
 
 #endif

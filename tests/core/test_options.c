@@ -168,9 +168,9 @@ static void a_long_path_keeps_the_message(void **state) {
 // The first mistake of the file is the one that is told, whatever follows.
 static void mistakes_come_in_the_order_of_the_file(void **state) {
     (void)state;
-    assert_refused(
-        STUDENT "[vkd_projection]\nmap=a\nteacher_from=b\n",
-        ":8: [vkd_projection] map: unknown value \"a\"; expected matrix_exp, cayley, linear or frozen");
+    assert_refused(STUDENT "[vkd_projection]\nmap=a\nteacher_from=b\n",
+                   ":8: [vkd_projection] map: unknown value \"a\"; expected matrix_exp, cayley, householder, "
+                   "procrustes, linear or frozen");
     assert_refused(
         STUDENT "[vkd_projection]\nfrom=0\n[vkd_projection]\nmap=a\n",
         ":7: [vkd_projection] teacher_from: missing; expected a layer of the teacher: absolute, or "
@@ -207,6 +207,7 @@ static void a_tap_with_one_key(void **state) {
     assert_int_equal(t->teacher_from, -2);
     assert_int_equal(t->map, VKD_OPTION_MAP_MATRIX_EXP);
     assert_int_equal(t->rebase, 1);
+    assert_true(t->momentum == 0.9f);
     assert_int_equal(t->loss, VKD_OPTION_LOSS_L2);
     assert_true(t->ratio == 0.2f);
     assert_false(t->has_weight);
@@ -238,7 +239,8 @@ static void every_key_arrives(void **state) {
         "t.cfg\nteacher_weights=t.weights\nteacher_resize=1\n[maxpool]\n[maxpool]\n"
         "[vkd_whiten]\nmode=whiten\nstatistics=running\nmomentum=0.5\nwhitening=cholesky\nshrinkage=1\nrank="
         "0\n"
-        "eps=1e-3\n[vkd_projection]\nfrom=0\nteacher_from=79\nmap=frozen\nrebase=1\nloss=l2\nweight=100\n"
+        "eps=1e-3\n[vkd_projection]\nfrom=0\nteacher_from=79\nmap=cayley\nrebase=7\nmomentum=0.25\nloss="
+        "l2\nweight=100\n"
         "student_norm=none\npool=global\nwarmup=10\nuntil=11\nramp=cosine\nlearning_rate=0\n",
         &cfg);
     assert_string_equal(cfg.teacher_cfg, "cfg/t.cfg");
@@ -247,7 +249,9 @@ static void every_key_arrives(void **state) {
     const vkd_tap_options *t = &cfg.taps[0];
     assert_int_equal(t->from, 0);
     assert_int_equal(t->teacher_from, 79);
-    assert_int_equal(t->map, VKD_OPTION_MAP_FROZEN);
+    assert_int_equal(t->map, VKD_OPTION_MAP_CAYLEY);
+    assert_int_equal(t->rebase, 7);
+    assert_true(t->momentum == 0.25f);
     assert_true(t->has_weight);
     assert_true(t->weight == 100);
     assert_true(t->ratio == 0.2f);
@@ -423,8 +427,9 @@ static void the_reference_names_every_key(void **state) {
             assert_non_null(strstr(text, cell));
         }
     assert_non_null(strstr(text, "| `loss` | `l2`, `smooth_l1` | `l2` | "));
-    assert_non_null(strstr(text, "| `rebase` | an integer >= 0; so far only `1` | `1` | "));
+    assert_non_null(strstr(text, "| `rebase` | an integer >= 0 | `1` | "));
     assert_non_null(strstr(text, "| `teacher_from` | an integer | required | "));
+    assert_non_null(strstr(text, "| `momentum` | a number >= 0 and < 1 | `0.9` | "));
     assert_non_null(strstr(text, "| `momentum` | a number >= 0 and < 1 | `0.99` | "));
     free(text);
 }

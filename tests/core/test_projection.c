@@ -2,7 +2,9 @@
 
 #include "core/projection.h"
 #include "numerics/cayley.h"
+#include "numerics/householder.h"
 #include "numerics/matrix_exp.h"
+#include "numerics/polar.h"
 #include "numerics/stiefel.h"
 
 #include <float.h>
@@ -15,14 +17,27 @@ typedef struct size_pair {
 static const size_pair sizes[] = {{9, 4}, {6, 6}, {4, 9}, {1, 1}, {5, 1}, {1, 5}};
 
 static const vkd_option_map moving[] = {VKD_OPTION_MAP_MATRIX_EXP, VKD_OPTION_MAP_CAYLEY,
-                                        VKD_OPTION_MAP_LINEAR};
+                                        VKD_OPTION_MAP_HOUSEHOLDER, VKD_OPTION_MAP_LINEAR};
+enum { BASED = 3 }; // the first of them have a base
 
-static vkd_projection make(vkd_option_map map, int n, int k, uint64_t seed, uint64_t index) {
+static const vkd_orthogonal_map *maps[] = {&vkd_map_matrix_exp, &vkd_map_cayley, &vkd_map_householder};
+
+static vkd_tap_options options_of(vkd_option_map map, int rebase, float momentum) {
+    return (vkd_tap_options){.map = (int)map, .rebase = rebase, .momentum = momentum};
+}
+
+static vkd_projection make_with(vkd_option_map map, int rebase, float momentum, int n, int k, uint64_t seed,
+                                uint64_t index) {
     vkd_projection p;
     vkd_rng rng;
     vkd_rng_seed(&rng, seed, 80, index);
-    assert_ok(vkd_projection_create(&p, map, n, k, &rng));
+    vkd_tap_options options = options_of(map, rebase, momentum);
+    assert_ok(vkd_projection_create(&p, &options, n, k, &rng));
     return p;
+}
+
+static vkd_projection make(vkd_option_map map, int n, int k, uint64_t seed, uint64_t index) {
+    return make_with(map, 1, 0.9f, n, k, seed, index);
 }
 
 static size_t elements(const vkd_projection *p) {
@@ -124,8 +139,8 @@ static void refuses_no_channels(void **state) {
         vkd_projection p;
         vkd_rng rng;
         vkd_rng_seed(&rng, 1, 1, 1);
-        assert_int_equal(vkd_projection_create(&p, VKD_OPTION_MAP_LINEAR, bad[i].n, bad[i].k, &rng),
-                         VKD_INVALID_ARGUMENT);
+        vkd_tap_options options = options_of(VKD_OPTION_MAP_LINEAR, 1, 0.9f);
+        assert_int_equal(vkd_projection_create(&p, &options, bad[i].n, bad[i].k, &rng), VKD_INVALID_ARGUMENT);
         vkd_projection_free(&p);
         vkd_projection_free(&p); // harmless again
     }
@@ -231,7 +246,9 @@ static void descends_to_a_planted_map(void **state) {
                     turn[i] *= 0.15f;
                 memcpy(planted.V, p.V, size * sizeof(float));
                 vkd_stiefel_project(p.V, turn, p.rows, p.cols, p.work);
-                assert_ok(vkd_stiefel_exp(planted.V, turn, p.rows, p.cols, p.work));
+                double *work = doubles(vkd_map_workspace(maps[0], p.rows, p.cols));
+                assert_ok(vkd_map_forward(maps[0], planted.V, turn, p.rows, p.cols, planted.V, work));
+                free(work);
                 free(turn);
             }
             float *x = normal_floats((size_t)k * samples, 1), *t = floats((size_t)n * samples);
@@ -258,7 +275,7 @@ static void descends_to_a_planted_map(void **state) {
 static void stays_orthonormal(void **state) {
     (void)state;
     const size_pair cases[] = {{32, 8}, {8, 8}, {8, 32}, {7, 1}, {1, 1}};
-    for (size_t m = 0; m < 2; ++m)
+    for (size_t m = 0; m < BASED; ++m)
         for (size_t s = 0; s < COUNT(cases); ++s) {
             vkd_projection p = make(moving[m], cases[s].n, cases[s].k, 6, s);
             size_t size = elements(&p);
@@ -327,8 +344,7 @@ static void each_map_has_its_own_step(void **state) {
             D[i] *= (float)scale;
             if (linear) expected[i] += D[i];
         }
-        if (moving[m] == VKD_OPTION_MAP_MATRIX_EXP) assert_ok(vkd_stiefel_exp(expected, D, n, k, p.work));
-        if (moving[m] == VKD_OPTION_MAP_CAYLEY) assert_ok(vkd_stiefel_cayley(expected, D, n, k, p.work));
+        if (!linear) assert_ok(vkd_map_forward(maps[m], expected, D, n, k, expected, p.work));
         assert_ok(vkd_projection_update(&p, 25));
         assert_below(relative_floats(p.V, expected, size) / EPS32, 30);
         free(expected);

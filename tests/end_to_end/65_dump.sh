@@ -104,6 +104,10 @@ check dump_linear dumped linear --map linear
 check dump_linear_writes_the_plain_gradient wrong linear
 cfg frozen map=frozen
 check dump_frozen dumped frozen --map frozen
+for map in cayley householder procrustes; do
+    cfg "$map" map=$map
+    check "dump_$map" dumped "$map" --map "$map"
+done
 cfg objects foreground=0.5
 check dump_foreground dumped objects
 check dump_foreground_shapes shapes objects tap0_emphasis 2x8x8

@@ -1,7 +1,7 @@
 #include "support.h"
 
 #include "numerics/loss.h"
-#include "reference_loss.h"
+#include "reference/loss.h"
 
 #ifdef _OPENMP
 #include <omp.h>

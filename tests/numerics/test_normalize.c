@@ -1,7 +1,7 @@
 #include "support.h"
 
 #include "numerics/normalize.h"
-#include "reference_normalize.h"
+#include "reference/normalize.h"
 
 #ifdef _OPENMP
 #include <omp.h>

@@ -1,11 +1,12 @@
-#include "retraction_support.h"
+#include "map_support.h"
 
 #include "numerics/polar.h"
-#include "reference_stiefel.h"
+#include "reference/procrustes.h"
+#include "reference/stiefel.h"
 
 static vkd_status polar(const double *C, int n, int k, float *P, int *rank) {
     double *work = doubles(vkd_stiefel_polar_workspace(n, k));
-    const vkd_status status = vkd_stiefel_polar(C, n, k, P, rank, work);
+    const vkd_status status = vkd_stiefel_polar(C, n, k, NULL, P, rank, work);
     free(work);
     return status;
 }
@@ -19,6 +20,104 @@ static void against_scipy(void **state) {
     assert_below(relative_floats(P, reference_polar_of_G, 21) / EPS32, 1);
     assert_int_equal(rank, 3);
     free(C);
+}
+
+// scipy.linalg.orthogonal_procrustes (n = k), polar and svd, which agree; the last case is large enough for
+// the path by eigenvalues.
+static void procrustes(void **state) {
+    (void)state;
+    float P[4800];
+    double *square = widened(C_6_6, 36), *tall = widened(C_9_4, 36), *large = doubles(4800);
+    assert_ok(polar(square, 6, 6, P, NULL));
+    assert_below(relative_floats(P, P_6_6, 36) / EPS32, 1);
+    assert_ok(polar(tall, 9, 4, P, NULL));
+    assert_below(relative_floats(P, P_9_4, 36) / EPS32, 1);
+    for (int i = 0; i < 4800; ++i)
+        large[i] = sin(1.0 + i) + (i / 60 == i % 60) * 3.0;
+    assert_ok(polar(large, 80, 60, P, NULL));
+    float column[80];
+    for (int i = 0; i < 80; ++i)
+        column[i] = P[i * 60 + 5];
+    assert_below(relative_mixed(P + 3 * 60, P_row_80_60, 60) / EPS32, 1);
+    assert_below(relative_mixed(column, P_column_80_60, 80) / EPS32, 1);
+    free(square);
+    free(tall);
+    free(large);
+}
+
+// Both paths on one matrix, well and badly conditioned: (64,64) stands at the border, a row of zeros below
+// changes the path and not the factor.
+static void paths_agree(void **state) {
+    (void)state;
+    const double smallest[] = {0.5, 1e-2, 1e-3, 1e-5};
+    enum { k = 64 };
+    for (size_t c = 0; c < COUNT(smallest); ++c) {
+        float *Q = random_point(k, k, 3), *R = random_point(k, k, 4), *P = floats(k * k),
+              *tall = floats(k * k + k);
+        double *C = doubles(k * k + k);
+        for (int i = 0; i < k; ++i)
+            for (int j = 0; j < k; ++j)
+                for (int l = 0; l < k; ++l)
+                    C[i * k + j] += pow(smallest[c], l / (k - 1.0)) * Q[i * k + l] * (double)R[j * k + l];
+        assert_ok(polar(C, k, k, P, NULL));
+        assert_ok(polar(C, k + 1, k, tall, NULL));
+        assert_below(relative_floats(tall, P, k * k) / EPS32, 2);
+        free(Q);
+        free(R);
+        free(P);
+        free(tall);
+        free(C);
+    }
+}
+
+// Of the maximisers the nearest to the previous point: where C says nothing, P stays as it can.
+static void kernel_keeps_the_previous(void **state) {
+    (void)state;
+    const int cases[][3] = {{9, 4, 0}, {9, 4, 2}, {6, 6, 5}, {90, 60, 20}, {90, 60, 0}, {5, 1, 0}};
+    for (size_t c = 0; c < COUNT(cases); ++c) {
+        const int n = cases[c][0], k = cases[c][1], r = cases[c][2];
+        const size_t nk = (size_t)n * k;
+        float *Q = random_point(n, k, 5), *R = random_point(k, k, 6), *P = floats(nk), *next = floats(nk);
+        double *C = doubles(nk), *work = doubles(vkd_stiefel_polar_workspace(n, k));
+        for (int i = 0; i < n; ++i)
+            for (int j = 0; j < k; ++j) {
+                double all = 0;
+                for (int l = 0; l < k; ++l) {
+                    all += (double)Q[i * k + l] * R[j * k + l];
+                    if (l < r) C[i * k + j] += (1 + l) * (double)Q[i * k + l] * R[j * k + l];
+                }
+                P[i * k + j] = (float)all; // one of the maximisers: it is kept
+            }
+        int rank;
+        assert_ok(vkd_stiefel_polar(C, n, k, P, next, &rank, work));
+        assert_int_equal(rank, r);
+        assert_below(relative_floats(next, P, nk) / EPS32, 4);
+        // From another point: in place, orthonormal, a maximiser, at least as near as P is, continuous.
+        float *far = random_point(n, k, 7), *near = copy_floats(far, nk);
+        double defect, value = 0, best = 0, to_next = 0, to_P = 0, *scratch = stiefel_work(n, k);
+        for (size_t i = 0; i < nk; ++i)
+            near[i] *= 1 + 1e-4f * (float)(i % 3);
+        memcpy(next, far, nk * sizeof *far);
+        assert_ok(vkd_stiefel_polar(C, n, k, next, next, NULL, work));
+        assert_ok(vkd_stiefel_polar(C, n, k, near, near, NULL, work));
+        assert_ok(vkd_stiefel_defect(next, n, k, &defect, scratch));
+        assert_below(defect / (sqrt(k) * EPS32), 1);
+        for (size_t i = 0; i < nk; ++i) {
+            value += next[i] * C[i];
+            best += P[i] * C[i];
+            to_next += pow((double)next[i] - far[i], 2);
+            to_P += pow((double)P[i] - far[i], 2);
+        }
+        assert_below(fabs(value - best), 4 * EPS32 * norm_doubles(C, nk) * sqrt(k));
+        assert_below(to_next, to_P * (1 + 1e-6));
+        if (n > k) assert_below(relative_floats(near, next, nk), 0.05);
+        float *singles[] = {Q, R, P, next, far, near};
+        for (size_t i = 0; i < COUNT(singles); ++i)
+            free(singles[i]);
+        free(C);
+        free(work);
+        free(scratch);
+    }
 }
 
 // P is orthonormal, P'C is symmetric and positive semidefinite, and no other point has a larger
@@ -120,16 +219,16 @@ static void rejects(void **state) {
     assert_int_equal(polar(C, 3, 2, P, NULL), VKD_NOT_FINITE);
     C[2] = INFINITY;
     assert_int_equal(polar(C, 3, 2, P, NULL), VKD_NOT_FINITE);
-    assert_int_equal(vkd_stiefel_polar(C, 1, 2, P, NULL, NULL), VKD_INVALID_ARGUMENT);
-    assert_int_equal(vkd_stiefel_polar(C, 2, 0, P, NULL, NULL), VKD_INVALID_ARGUMENT);
+    assert_int_equal(vkd_stiefel_polar(C, 1, 2, NULL, P, NULL, NULL), VKD_INVALID_ARGUMENT);
+    assert_int_equal(vkd_stiefel_polar(C, 2, 0, NULL, P, NULL, NULL), VKD_INVALID_ARGUMENT);
     assert_memory_equal(P, keep, sizeof P);
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(against_scipy),
-        cmocka_unit_test(invariants),
-        cmocka_unit_test(scale_and_conditioning),
+        cmocka_unit_test(against_scipy), cmocka_unit_test(procrustes),
+        cmocka_unit_test(paths_agree),   cmocka_unit_test(kernel_keeps_the_previous),
+        cmocka_unit_test(invariants),    cmocka_unit_test(scale_and_conditioning),
         cmocka_unit_test(rejects),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

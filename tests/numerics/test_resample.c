@@ -1,7 +1,7 @@
 #include "support.h"
 
 #include "numerics/resample.h"
-#include "reference_resample.h"
+#include "reference/resample.h"
 
 static void against_torch(void **state) {
     (void)state;

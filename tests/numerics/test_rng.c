@@ -1,6 +1,6 @@
 #include "support.h"
 
-#include "reference_rng.h"
+#include "reference/rng.h"
 
 static void reference_vectors(void **state) {
     (void)state;

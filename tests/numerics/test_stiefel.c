@@ -1,6 +1,6 @@
-#include "retraction_support.h"
+#include "map_support.h"
 
-#include "reference_stiefel.h"
+#include "reference/stiefel.h"
 
 static double defect_of(const float *P, int n, int k) {
     double *work = stiefel_work(n, k), defect = NAN;

@@ -2,7 +2,7 @@
 
 #include "numerics/normalize.h"
 #include "numerics/whiten.h"
-#include "reference_whiten.h"
+#include "reference/whiten.h"
 
 enum { B = 2, C = 4, HW = 9, N = B * C * HW };
 

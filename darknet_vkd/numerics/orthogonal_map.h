@@ -1,0 +1,51 @@
+// A map D -> V from the tangents at a base point P of the Stiefel manifold St(n,k) to St(n,k), and its
+// adjoint. For each of them the derivative at D = 0 is the identity on tangents, V'V = P'P up to rounding,
+// and D may be of any rank and size.
+#ifndef VKD_NUMERICS_ORTHOGONAL_MAP_H
+#define VKD_NUMERICS_ORTHOGONAL_MAP_H
+
+#include <stddef.h>
+
+#include "numerics/status.h"
+
+// The float64 core. Arrays are row-major (n,k), n >= k >= 1, finite, and do not overlap.
+typedef struct vkd_orthogonal_map {
+    vkd_status (*forward)(const double *P, // base
+                          const double *D, // tangent at P
+                          int n, int k,
+                          double *V, // =
+                          double *work);
+    // dD = the gradient with respect to D where G is the gradient at V: the exact adjoint of the derivative,
+    // as a function of every (n,k) matrix D, tangent or not.
+    vkd_status (*adjoint)(const double *P, const double *D, const double *G, int n, int k,
+                          double *dD, // =
+                          double *work);
+    size_t (*workspace)(int n, int k); // doubles, for any
+    // For n = k, V from M = skew(D'P) (k,k), which is the one product with D that forward would begin with.
+    // Null for a map without this form.
+    vkd_status (*square)(const double *P, const double *M, int k,
+                         double *V, // =
+                         double *work);
+} vkd_orthogonal_map;
+
+// The float32 shell: storage float32, work float64 (but for the product D'P of a large square, which is of
+// the size of the step: V'V = P'P does not depend on it). VKD_INVALID_ARGUMENT unless n >= k >= 1,
+// VKD_NOT_FINITE for an input or a result that is not finite; the output is then unchanged.
+size_t vkd_map_workspace(const vkd_orthogonal_map *map, int n, int k); // doubles
+
+// V = the point. D = 0 gives P bit for bit. V may be P or D.
+vkd_status vkd_map_forward(const vkd_orthogonal_map *map, const float *P, // (n,k)
+                           const float *D,                                // (n,k)
+                           int n, int k,
+                           float *V, // (n,k) =
+                           double *work);
+
+// dD may be any of the three inputs.
+vkd_status vkd_map_adjoint(const vkd_orthogonal_map *map, const float *P, // (n,k)
+                           const float *D,                                // (n,k)
+                           const float *G,                                // (n,k)
+                           int n, int k,
+                           float *dD, // (n,k) =
+                           double *work);
+
+#endif

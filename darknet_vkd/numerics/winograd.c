@@ -1,0 +1,323 @@
+#include "numerics/winograd.h"
+
+#include <cblas.h>
+#include <string.h>
+
+#include "numerics/parallel.h"
+
+// A block is some rows of tiles, which may go on into the next image. Its tiles stand side by side in memory,
+// so many at least, so that every transform is plain arithmetic on rows of neighbouring tiles. More of them
+// where the channels are many: a product reads its weights once a block.
+enum { FEW_TILES = 64, MANY_TILES = 192, MANY_WEIGHTS = 128 * 128, LARGEST = 6 };
+
+typedef struct plan {
+    int m, e, ee;   // output tile, input tile, e^2
+    int c, n, h, w; // as a convolution from c to n channels
+    int tiles_x;    // tiles in a row of them
+    int rows_of_tiles;
+    int rows;  // of tiles in a block
+    int tiles; // in a block
+} plan;
+
+static plan make_plan(const vkd_winograd *s, int c, int n) {
+    plan p = {.m = s->m, .e = s->m + 2, .c = c, .n = n, .h = s->h, .w = s->w};
+    p.ee = p.e * p.e;
+    p.tiles_x = (s->w + s->m - 1) / s->m;
+    p.rows_of_tiles = (s->h + s->m - 1) / s->m;
+    const int wanted = (long)c * n < MANY_WEIGHTS ? FEW_TILES : MANY_TILES;
+    p.rows = (wanted + p.tiles_x - 1) / p.tiles_x;
+    p.tiles = p.rows * p.tiles_x;
+    return p;
+}
+
+int vkd_winograd_choose(int c, int n, int h, int w) {
+    if (c < 16 || n < 16 || h < 6 || w < 6) return 0;
+    return h >= 20 && w >= 20 ? 4 : 2;
+}
+
+static size_t padded_row(const plan *p) { // a row of the image with its border, to the end of the last tile
+    return (size_t)p->tiles_x * (size_t)p->m + 2;
+}
+
+// Of one thread: the transformed block of the input and of the output, a channel's tiles, a row.
+static size_t block_floats(const plan *p) {
+    return (size_t)p->ee * (size_t)(p->c + p->n + 2) * (size_t)p->tiles + padded_row(p);
+}
+
+size_t vkd_winograd_workspace(const vkd_winograd *s) {
+    plan there = make_plan(s, s->c, s->n), back = make_plan(s, s->n, s->c);
+    size_t a = block_floats(&there), b = block_floats(&back);
+    return (size_t)there.ee * (size_t)s->n * (size_t)s->c + (size_t)s->threads * (a > b ? a : b);
+}
+
+// ---- one-dimensional transforms of rows of tiles
+// ---------------------------------------------------------------
+// in and out are `e` (or m) rows of `count` values, `step_in` and `step_out` apart.
+
+// B'd (Lavin, Gray 2016, section 4.1 and 4.2)
+static void input_2(const float *restrict in, size_t step_in, float *restrict out, size_t step_out,
+                    int count) {
+    const float *d0 = in, *d1 = in + step_in, *d2 = in + 2 * step_in, *d3 = in + 3 * step_in;
+    for (int t = 0; t < count; ++t) {
+        const float a = d0[t], b = d1[t], c = d2[t], d = d3[t];
+        out[t] = a - c;
+        out[step_out + t] = b + c;
+        out[2 * step_out + t] = c - b;
+        out[3 * step_out + t] = b - d;
+    }
+}
+
+static void input_4(const float *restrict in, size_t step_in, float *restrict out, size_t step_out,
+                    int count) {
+    for (int t = 0; t < count; ++t) {
+        const float a = in[t], b = in[step_in + t], c = in[2 * step_in + t], d = in[3 * step_in + t],
+                    e = in[4 * step_in + t], f = in[5 * step_in + t];
+        const float p = e - 4 * c, q = d - 4 * b, r = e - c, s = 2 * (d - b);
+        out[t] = 4 * a - 5 * c + e;
+        out[step_out + t] = p + q;
+        out[2 * step_out + t] = p - q;
+        out[3 * step_out + t] = r + s;
+        out[4 * step_out + t] = r - s;
+        out[5 * step_out + t] = 4 * b - 5 * d + f;
+    }
+}
+
+// A'M
+static void output_2(const float *restrict in, size_t step_in, float *restrict out, size_t step_out,
+                     int count) {
+    for (int t = 0; t < count; ++t) {
+        const float a = in[t], b = in[step_in + t], c = in[2 * step_in + t], d = in[3 * step_in + t];
+        out[t] = a + b + c;
+        out[step_out + t] = b - c - d;
+    }
+}
+
+static void output_4(const float *restrict in, size_t step_in, float *restrict out, size_t step_out,
+                     int count) {
+    for (int t = 0; t < count; ++t) {
+        const float a = in[t], b = in[step_in + t], c = in[2 * step_in + t], d = in[3 * step_in + t],
+                    e = in[4 * step_in + t], f = in[5 * step_in + t];
+        const float p = b + c, q = b - c, r = d + e, s = d - e;
+        out[t] = a + p + r;
+        out[step_out + t] = q + 2 * s;
+        out[2 * step_out + t] = p + 4 * r;
+        out[3 * step_out + t] = q + 8 * s + f;
+    }
+}
+
+// ---- weights
+// ---------------------------------------------------------------------------------------------------
+
+// Pairs of channels whose transforms stand side by side.
+enum { RUN = 64 };
+
+// G g: three rows of `RUN` values to e of them.
+static void weight_2(const float *restrict a, const float *restrict b, const float *restrict c,
+                     float *restrict out, size_t step, int count) {
+    for (int t = 0; t < count; ++t) {
+        out[t] = a[t];
+        out[step + t] = 0.5f * (a[t] + b[t] + c[t]);
+        out[2 * step + t] = 0.5f * (a[t] - b[t] + c[t]);
+        out[3 * step + t] = c[t];
+    }
+}
+
+static void weight_4(const float *restrict a, const float *restrict b, const float *restrict c,
+                     float *restrict out, size_t step, int count) {
+    for (int t = 0; t < count; ++t) {
+        const float p = a[t] + c[t], q = a[t] + 4 * c[t];
+        out[t] = 0.25f * a[t];
+        out[step + t] = (p + b[t]) * (-1.f / 6);
+        out[2 * step + t] = (p - b[t]) * (-1.f / 6);
+        out[3 * step + t] = (q + 2 * b[t]) * (1.f / 24);
+        out[4 * step + t] = (q - 2 * b[t]) * (1.f / 24);
+        out[5 * step + t] = c[t];
+    }
+}
+
+// U (ee,n,c) = G g G' for every pair of channels. Turned: of the adjoint, from n to c channels.
+static void transform_weights(const plan *p, const float *weights, int turned, float *U) {
+    VKD_PARALLEL_FOR
+    for (int i = 0; i < p->n; ++i)
+        for (int first = 0; first < p->c; first += RUN) {
+            float g[9][RUN], half[LARGEST * 3][RUN];
+            const int count = p->c - first < RUN ? p->c - first : RUN, e = p->e;
+            for (int j = 0; j < count; ++j) {
+                // The adjoint's (i,j) is the forward's (j,i), read backwards.
+                const size_t pair = turned ? (size_t)(first + j) * (size_t)p->n + (size_t)i
+                                           : (size_t)i * (size_t)p->c + (size_t)(first + j);
+                for (int v = 0; v < 9; ++v)
+                    g[v][j] = weights[9 * pair + (size_t)(turned ? 8 - v : v)];
+            }
+            for (int x = 0; x < 3; ++x) // down the columns: half (e,3)
+                (p->m == 2 ? weight_2 : weight_4)(g[x], g[3 + x], g[6 + x], half[x], 3 * RUN, count);
+            for (int y = 0; y < e; ++y) // along the rows
+                (p->m == 2 ? weight_2 : weight_4)(
+                    half[3 * y], half[3 * y + 1], half[3 * y + 2],
+                    U + ((size_t)(y * e) * (size_t)p->n + (size_t)i) * (size_t)p->c + (size_t)first,
+                    (size_t)p->n * (size_t)p->c, count);
+        }
+}
+
+// ---- blocks of tiles
+// ------------------------------------------------------------------------------------------
+
+// One row of the image between zeros, as the tiles read it: column j of all tiles at tile + j * step.
+static void read_row(const plan *p, const float *row, float *restrict padded, float *restrict tile,
+                     size_t step) {
+    const int m = p->m, tiles = p->tiles_x;
+    padded[0] = 0;
+    memcpy(padded + 1, row, (size_t)p->w * sizeof *row);
+    for (size_t i = (size_t)p->w + 1; i < padded_row(p); ++i)
+        padded[i] = 0;
+    if (m == 2)
+        for (int t = 0; t < tiles; ++t) {
+            tile[t] = padded[2 * t];
+            tile[step + t] = padded[2 * t + 1];
+            tile[2 * step + t] = padded[2 * t + 2];
+            tile[3 * step + t] = padded[2 * t + 3];
+        }
+    else
+        for (int t = 0; t < tiles; ++t) {
+            tile[t] = padded[4 * t];
+            tile[step + t] = padded[4 * t + 1];
+            tile[2 * step + t] = padded[4 * t + 2];
+            tile[3 * step + t] = padded[4 * t + 3];
+            tile[4 * step + t] = padded[4 * t + 4];
+            tile[5 * step + t] = padded[4 * t + 5];
+        }
+}
+
+// V (ee,c,tiles) = B'd B of the block's tiles; `tile` has room for two channels' tiles and a row.
+static void transform_input(const plan *p, const float *x, int first_row, int end_row, float *V,
+                            float *tile) {
+    const size_t step = (size_t)p->tiles, channel = (size_t)p->h * (size_t)p->w;
+    float *half = tile + (size_t)p->ee * step, *padded = half + (size_t)p->ee * step;
+    for (int c = 0; c < p->c; ++c) {
+        for (int r = 0; r < p->rows; ++r)
+            for (int i = 0; i < p->e; ++i) {
+                const int row = first_row + r, image = row / p->rows_of_tiles;
+                const int y = row % p->rows_of_tiles * p->m + i - 1;
+                float *to = tile + (size_t)(i * p->e) * step + (size_t)(r * p->tiles_x);
+                if (row < end_row && y >= 0 && y < p->h)
+                    read_row(p,
+                             x + ((size_t)image * (size_t)p->c + (size_t)c) * channel +
+                                 (size_t)y * (size_t)p->w,
+                             padded, to, step);
+                else
+                    for (int j = 0; j < p->e; ++j)
+                        memset(to + (size_t)j * step, 0, (size_t)p->tiles_x * sizeof *to);
+            }
+        const size_t across = (size_t)p->c * step;
+        for (int j = 0; j < p->e; ++j) // down the columns
+            (p->m == 2 ? input_2 : input_4)(tile + (size_t)j * step, (size_t)p->e * step,
+                                            half + (size_t)j * step, (size_t)p->e * step, p->tiles);
+        for (int i = 0; i < p->e; ++i) // along the rows
+            (p->m == 2 ? input_2 : input_4)(half + (size_t)(i * p->e) * step, step,
+                                            V + (size_t)(i * p->e) * across + (size_t)c * step, across,
+                                            p->tiles);
+    }
+}
+
+typedef struct destination {
+    float *y;
+    const float *bias; // NULL: none
+    vkd_winograd_epilogue epilogue;
+    int add; // += instead of =
+} destination;
+
+static void write_tile_row(const plan *p, const float *values, size_t step, float *row, int count, float bias,
+                           const destination *d) {
+    const int m = p->m;
+    for (int j = 0; j < m; ++j) {
+        const float *from = values + (size_t)j * step;
+        const int last = (count - j + m - 1) / m; // tiles whose column j lies in the image
+        if (d->add)
+            for (int t = 0; t < last; ++t)
+                row[m * t + j] += from[t];
+        else if (d->epilogue == VKD_WINOGRAD_LEAKY)
+            for (int t = 0; t < last; ++t) {
+                const float v = from[t] + bias;
+                row[m * t + j] = v > 0 ? v : 0.1f * v;
+            }
+        else
+            for (int t = 0; t < last; ++t)
+                row[m * t + j] = from[t] + bias;
+    }
+}
+
+// y = A'M A of M (ee,n,tiles), into the block's rows of the image.
+static void transform_output(const plan *p, const float *M, int first_row, int end_row, const destination *d,
+                             float *tile) {
+    const size_t step = (size_t)p->tiles, across = (size_t)p->n * step, channel = (size_t)p->h * (size_t)p->w;
+    const int m = p->m, e = p->e;
+    float *half = tile + (size_t)p->ee * step;
+    for (int n = 0; n < p->n; ++n) {
+        const float *of_channel = M + (size_t)n * step;
+        for (int j = 0; j < e; ++j)
+            (m == 2 ? output_2 : output_4)(of_channel + (size_t)j * across, (size_t)e * across,
+                                           tile + (size_t)j * step, (size_t)e * step, p->tiles);
+        for (int i = 0; i < m; ++i)
+            (m == 2 ? output_2 : output_4)(tile + (size_t)(i * e) * step, step, half + (size_t)(i * m) * step,
+                                           step, p->tiles);
+        for (int r = 0; r < p->rows && first_row + r < end_row; ++r)
+            for (int i = 0; i < m; ++i) {
+                const int image = (first_row + r) / p->rows_of_tiles,
+                          y = (first_row + r) % p->rows_of_tiles * m + i;
+                if (y < p->h)
+                    write_tile_row(p, half + (size_t)(i * m) * step + (size_t)(r * p->tiles_x), step,
+                                   d->y + ((size_t)image * (size_t)p->n + (size_t)n) * channel +
+                                       (size_t)y * (size_t)p->w,
+                                   p->w, d->bias ? d->bias[n] : 0, d);
+            }
+    }
+}
+
+static void convolve_block(const plan *p, const float *U, const float *x, int first_row, int end_row,
+                           const destination *d, float *work) {
+    const size_t tiles = (size_t)p->tiles;
+    float *V = work, *M = V + (size_t)p->ee * (size_t)p->c * tiles,
+          *tile = M + (size_t)p->ee * (size_t)p->n * tiles;
+    transform_input(p, x, first_row, end_row, V, tile);
+    for (int v = 0; v < p->ee; ++v)
+        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, p->n, p->tiles, p->c, 1,
+                    U + (size_t)v * (size_t)p->n * (size_t)p->c, p->c, V + (size_t)v * (size_t)p->c * tiles,
+                    p->tiles, 0, M + (size_t)v * (size_t)p->n * tiles, p->tiles);
+    transform_output(p, M, first_row, end_row, d, tile);
+}
+
+static int valid(const vkd_winograd *s, int batch) {
+    return (s->m == 2 || s->m == 4) && s->c > 0 && s->n > 0 && s->h > 0 && s->w > 0 && s->threads > 0 &&
+           batch > 0;
+}
+
+static void convolve(const vkd_winograd *s, const plan *p, const float *weights, int turned, const float *x,
+                     int batch, const destination *d, float *workspace) {
+    float *U = workspace, *blocks = U + (size_t)p->ee * (size_t)p->n * (size_t)p->c;
+    transform_weights(p, weights, turned, U);
+    const int rows = batch * p->rows_of_tiles, count = (rows + p->rows - 1) / p->rows,
+              blas = vkd_blas_threads(1);
+    VKD_PARALLEL_FOR_ON(s->threads)
+    for (int block = 0; block < count; ++block)
+        convolve_block(p, U, x, block * p->rows, rows, d, blocks + (size_t)vkd_thread() * block_floats(p));
+    vkd_blas_threads(blas);
+}
+
+vkd_status vkd_winograd_forward(const vkd_winograd *s, const float *weights, const float *bias,
+                                const float *x, int batch, float *y, vkd_winograd_epilogue epilogue,
+                                float *workspace) {
+    if (!valid(s, batch)) return VKD_INVALID_ARGUMENT;
+    const plan p = make_plan(s, s->c, s->n);
+    const destination d = {y, bias, epilogue, 0};
+    convolve(s, &p, weights, 0, x, batch, &d, workspace);
+    return VKD_OK;
+}
+
+vkd_status vkd_winograd_adjoint(const vkd_winograd *s, const float *weights, const float *dy, int batch,
+                                float *dx, float *workspace) {
+    if (!valid(s, batch)) return VKD_INVALID_ARGUMENT;
+    const plan p = make_plan(s, s->n, s->c);
+    const destination d = {dx, NULL, VKD_WINOGRAD_LINEAR, 1};
+    convolve(s, &p, weights, 1, dy, batch, &d, workspace);
+    return VKD_OK;
+}

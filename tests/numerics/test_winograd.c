@@ -1,0 +1,172 @@
+#include "support.h"
+
+#include "numerics/parallel.h"
+#include "numerics/winograd.h"
+
+#include <stdbool.h>
+
+typedef struct shape {
+    int c, n, h, w, batch;
+} shape;
+
+// One pixel, less than a tile, whole tiles and parts of them, blocks that end within an image, many channels.
+static const shape shapes[] = {{1, 1, 1, 1, 1},     {2, 3, 1, 5, 2},     {3, 2, 2, 3, 1},
+                               {5, 4, 7, 9, 3},     {16, 16, 13, 13, 5}, {8, 24, 40, 37, 2},
+                               {130, 128, 6, 7, 3}, {20, 70, 26, 5, 1}};
+
+typedef struct work {
+    vkd_winograd s;
+    size_t in, out;
+    float *weights, *bias, *x, *y, *workspace;
+} work;
+
+static work make(shape t, int m, int threads) {
+    work k = {.s = {m, t.c, t.n, t.h, t.w, threads}};
+    k.in = (size_t)t.batch * (size_t)t.c * (size_t)t.h * (size_t)t.w;
+    k.out = (size_t)t.batch * (size_t)t.n * (size_t)t.h * (size_t)t.w;
+    k.weights = normal_floats((size_t)t.n * (size_t)t.c * 9, 1);
+    k.bias = normal_floats((size_t)t.n, 2);
+    k.x = normal_floats(k.in, 3);
+    k.y = normal_floats(k.out, 4);                      // =, not +=
+    k.workspace = floats(vkd_winograd_workspace(&k.s)); // its exact size: the address sanitizer checks it
+    return k;
+}
+
+static void drop(work *k) {
+    free(k->weights);
+    free(k->bias);
+    free(k->x);
+    free(k->y);
+    free(k->workspace);
+}
+
+// The plain sum in float64, and the sum of its terms' magnitudes.
+static double plain(const work *k, int image, int n, int y, int x, double *magnitude) {
+    const vkd_winograd *s = &k->s;
+    double sum = 0;
+    *magnitude = 0;
+    for (int c = 0; c < s->c; ++c)
+        for (int i = 0; i < 3; ++i)
+            for (int j = 0; j < 3; ++j) {
+                const int v = y + i - 1, u = x + j - 1;
+                if (v < 0 || v >= s->h || u < 0 || u >= s->w) continue;
+                const double term = (double)k->weights[((n * s->c + c) * 3 + i) * 3 + j] *
+                                    k->x[((image * s->c + c) * s->h + v) * s->w + u];
+                sum += term;
+                *magnitude += fabs(term);
+            }
+    return sum;
+}
+
+static void check_forward(shape t, int m, vkd_winograd_epilogue epilogue, bool with_bias) {
+    work k = make(t, m, vkd_threads());
+    assert_ok(vkd_winograd_forward(&k.s, k.weights, with_bias ? k.bias : NULL, k.x, t.batch, k.y, epilogue,
+                                   k.workspace));
+    double error = 0, scale = 0;
+    for (int b = 0; b < t.batch; ++b)
+        for (int n = 0; n < t.n; ++n)
+            for (int y = 0; y < t.h; ++y)
+                for (int x = 0; x < t.w; ++x) {
+                    double magnitude, want = plain(&k, b, n, y, x, &magnitude);
+                    if (with_bias) want += k.bias[n];
+                    if (epilogue == VKD_WINOGRAD_LEAKY && want < 0) want *= 0.1f;
+                    const double e = k.y[((b * t.n + n) * t.h + y) * t.w + x] - want;
+                    error += e * e;
+                    scale += magnitude * magnitude;
+                }
+    // Against the size of what is added up, as for a plain product.
+    assert_below(sqrt(error / scale) / EPS32, m == 2 ? 2 : 8);
+    drop(&k);
+}
+
+static void forward(void **state) {
+    (void)state;
+    for (size_t i = 0; i < COUNT(shapes); ++i)
+        for (int m = 2; m <= 4; m += 2) {
+            check_forward(shapes[i], m, VKD_WINOGRAD_LINEAR, false);
+            check_forward(shapes[i], m, VKD_WINOGRAD_LEAKY, true);
+        }
+}
+
+// <conv x, dy> = <x, adjoint dy>, and += what was there.
+static void adjoint(void **state) {
+    (void)state;
+    for (size_t i = 0; i < COUNT(shapes); ++i)
+        for (int m = 2; m <= 4; m += 2) {
+            shape t = shapes[i];
+            work k = make(t, m, vkd_threads());
+            float *dy = normal_floats(k.out, 5), *dx = normal_floats(k.in, 6),
+                  *before = copy_floats(dx, k.in);
+            assert_ok(vkd_winograd_forward(&k.s, k.weights, NULL, k.x, t.batch, k.y, VKD_WINOGRAD_LINEAR,
+                                           k.workspace));
+            assert_ok(vkd_winograd_adjoint(&k.s, k.weights, dy, t.batch, dx, k.workspace));
+            double there = dot_floats(k.y, dy, k.out), back = 0, size = 0;
+            for (size_t j = 0; j < k.in; ++j) {
+                back += (double)k.x[j] * ((double)dx[j] - before[j]);
+                size += fabs((double)dx[j] * k.x[j]);
+            }
+            const double scale = norm_floats(k.y, k.out) * norm_floats(dy, k.out) + size;
+            assert_below(fabs(there - back) / (scale * EPS32), 30);
+            free(dy);
+            free(dx);
+            free(before);
+            drop(&k);
+        }
+}
+
+static void same_for_every_number_of_threads(void **state) {
+    (void)state;
+    shape t = {40, 30, 33, 21, 3};
+    for (int m = 2; m <= 4; m += 2) {
+        float *first = NULL;
+        for (int threads = 1; threads <= 4; ++threads) {
+            work k = make(t, m, threads);
+            assert_ok(vkd_winograd_forward(&k.s, k.weights, k.bias, k.x, t.batch, k.y, VKD_WINOGRAD_LEAKY,
+                                           k.workspace));
+            if (first) assert_memory_equal(first, k.y, k.out * sizeof *first);
+            if (!first) first = copy_floats(k.y, k.out);
+            drop(&k);
+        }
+        free(first);
+    }
+}
+
+static void a_nan_is_not_hidden(void **state) {
+    (void)state;
+    for (int m = 2; m <= 4; m += 2) {
+        work k = make((shape){3, 2, 9, 9, 1}, m, 1);
+        k.x[9 * 9 + 4 * 9 + 4] = NAN; // channel 1, the middle
+        assert_ok(
+            vkd_winograd_forward(&k.s, k.weights, k.bias, k.x, 1, k.y, VKD_WINOGRAD_LEAKY, k.workspace));
+        for (int y = 3; y <= 5; ++y)
+            for (int x = 3; x <= 5; ++x)
+                assert_true(isnan(k.y[9 * y + x]));
+        drop(&k);
+    }
+}
+
+static void sizes(void **state) {
+    (void)state;
+    assert_int_equal(vkd_winograd_choose(3, 64, 416, 416), 0);
+    assert_int_equal(vkd_winograd_choose(64, 8, 416, 416), 0);
+    assert_int_equal(vkd_winograd_choose(64, 64, 4, 4), 0);
+    assert_int_equal(vkd_winograd_choose(64, 64, 13, 13), 2);
+    assert_int_equal(vkd_winograd_choose(64, 64, 104, 104), 4);
+    float x[36] = {0};
+    const vkd_winograd bad[] = {
+        {3, 1, 1, 1, 1, 1}, {2, 0, 1, 1, 1, 1}, {2, 1, 1, 0, 1, 1}, {2, 1, 1, 1, 0, 1}, {2, 1, 1, 1, 1, 0}};
+    for (size_t i = 0; i < COUNT(bad); ++i)
+        assert_int_equal(vkd_winograd_forward(&bad[i], x, NULL, x, 1, x, VKD_WINOGRAD_LINEAR, x),
+                         VKD_INVALID_ARGUMENT);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(forward),
+        cmocka_unit_test(adjoint),
+        cmocka_unit_test(same_for_every_number_of_threads),
+        cmocka_unit_test(a_nan_is_not_hidden),
+        cmocka_unit_test(sizes),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
