@@ -88,6 +88,9 @@ LIBHOST  := $(BUILD)/libvkd_host.a
 
 LOW_TESTS  := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/numerics/test_*.c tests/core/test_*.c))
 HOST_TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/host/test_*.c tests/patches/test_*.c))
+# Programs that tests run: they are no tests themselves.
+HOST_TOOLS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/handover/*.c))
+COCO_CFGS   := $(patsubst cfg/coco/%.taps,$(BUILD)/cfg/coco/%.cfg,$(wildcard cfg/coco/*.taps))
 BENCH_PROGRAM := $(BUILD)/tests/bench/bench_numerics
 BENCH_STEP := $(BUILD)/tests/bench/bench_step
 SHELL_TESTS := $(sort $(wildcard tests/scripts/*.sh)) $(sort $(wildcard tests/end_to_end/*.sh))
@@ -101,11 +104,11 @@ ifeq ($(filter -j%,$(MAKEFLAGS)),)
 MAKEFLAGS += -j$(shell nproc 2>/dev/null || echo 1)
 endif
 
-.PHONY: all demo demo-teacher demo-seeds test tests bench bench-numerics bench-step soak asan lint clean deps FORCE
+.PHONY: all coco-cfgs coco-check demo demo-teacher demo-seeds test tests bench bench-numerics bench-step soak asan lint clean deps FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 
-all: $(ROOT)/darknet
+all: $(ROOT)/darknet $(COCO_CFGS)
 
 # The binary to use. With another BUILD, or for the sanitizers, it stays in its own folder.
 ifeq ($(BUILD), $(ROOT)/build)
@@ -171,7 +174,20 @@ $(LIBHOST): $(HOST_OBJ) $(BUILD)/sources
 	@rm -f $@
 	$(Q)$(AR) rcs $@ $(HOST_OBJ)
 
--include $(patsubst %.o,%.d,$(VKD_OBJ) $(HOST_OBJ)) $(addsuffix .d,$(LOW_TESTS) $(HOST_TESTS) $(BENCH_PROGRAM) $(BENCH_STEP))
+-include $(patsubst %.o,%.d,$(VKD_OBJ) $(HOST_OBJ)) $(addsuffix .d,$(LOW_TESTS) $(HOST_TESTS) $(HOST_TOOLS) $(BENCH_PROGRAM) $(BENCH_STEP))
+
+# ---- COCO -----------------------------------------------------------------------------------------------------
+
+# STUDENT-from-TEACHER.taps and Darknet's own STUDENT.cfg make one cfg to train with.
+coco-cfgs: $(COCO_CFGS)
+
+$(COCO_CFGS): $(BUILD)/cfg/coco/%.cfg: cfg/coco/%.taps scripts/join_cfg.sh $(HOST)/.patched
+	@mkdir -p $(@D)
+	@scripts/join_cfg.sh $(HOST)/cfg/$(firstword $(subst -from-, ,$*)).cfg $< >$@.new && mv $@.new $@
+
+# A few batches at full size, with random weights: shapes, memory and time, and nothing about accuracy.
+coco-check: $(ROOT)/darknet $(COCO_CFGS)
+	@DARKNET='$(DARKNET)' BUILD='$(BUILD)' scripts/coco_check.sh
 
 # ---- tests ----------------------------------------------------------------------------------------------------
 
@@ -181,7 +197,7 @@ $(LOW_TESTS): $(BUILD)/tests/%: tests/%.c $(LIBVKD) $(BUILD)/flags
 	$(SAY)
 	$(Q)$(CC) $(VKD_CFLAGS) -Itests -MMD -MP -MF $@.d $< -o $@ $(LIBVKD) -lcmocka $(VKD_LDFLAGS)
 
-$(HOST_TESTS) $(BENCH_STEP): $(BUILD)/tests/%: tests/%.c $(DARKNET) $(BUILD)/flags
+$(HOST_TESTS) $(HOST_TOOLS) $(BENCH_STEP): $(BUILD)/tests/%: tests/%.c $(DARKNET) $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(SAY)
 	$(Q)$(CC) $(VKD_CFLAGS) $(HOST_TEST_CFLAGS) -Itests -MMD -MP -MF $@.d $< -o $@ -Wl,--start-group $(HOST)/libdarknet.a \
@@ -191,12 +207,13 @@ test-deps:
 ifneq ($(INSTALL_DEPS), 0)
 	@scripts/install_deps.sh build test
 	@scripts/install_deps.sh stock || echo "no stock darknet to compare with" >&2
+	@scripts/install_deps.sh dnn || echo "no OpenCV dnn module to compare with" >&2
 endif
 .PHONY: test-deps
 
-$(LOW_TESTS) $(HOST_TESTS): | test-deps
+$(LOW_TESTS) $(HOST_TESTS) $(HOST_TOOLS): | test-deps
 
-tests: $(ROOT)/darknet $(LOW_TESTS) $(HOST_TESTS)
+tests: $(ROOT)/darknet $(LOW_TESTS) $(HOST_TESTS) $(HOST_TOOLS)
 
 test: tests
 	@BUILD='$(BUILD)' DARKNET='$(DARKNET)' SANITIZE='$(SANITIZE)' \
@@ -243,5 +260,5 @@ lint:
 	@scripts/lint.sh
 
 clean:
-	rm -rf $(BUILD)/obj $(BUILD)/tests $(BUILD)/darknet $(BUILD)/asan $(BUILD)/flags $(BUILD)/sources $(BUILD)/*.a
+	rm -rf $(BUILD)/obj $(BUILD)/tests $(BUILD)/cfg $(BUILD)/darknet $(BUILD)/asan $(BUILD)/flags $(BUILD)/sources $(BUILD)/*.a
 	rm -f $(ROOT)/darknet

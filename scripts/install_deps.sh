@@ -1,19 +1,20 @@
 #!/usr/bin/env bash
 # Installs what a step needs, from the Debian/Ubuntu archive the machine already uses.
-#   scripts/install_deps.sh [GROUP...]     GROUP: build, test, stock, demo, bench, opencv; none: all but the last two
+#   scripts/install_deps.sh [GROUP...]     GROUP: build, test, stock, dnn, demo, bench, opencv; none: all but the last two
 # Asks dpkg first: when everything is there, nothing is run and the network is not touched.
 set -euo pipefail
 
 packages_of() {
     case $1 in
     build) echo gcc g++ make patch pkg-config xz-utils ca-certificates libopenblas-dev liblapacke-dev ;;
-    test) echo libcmocka-dev python3 python3-numpy python3-pil dataset-fashion-mnist ;;
+    test) echo libcmocka-dev unzip python3 python3-numpy python3-pil dataset-fashion-mnist ;;
     demo) echo python3 python3-numpy python3-pil python3-matplotlib dataset-fashion-mnist ;;
     bench) echo python3 python3-numpy python3-scipy python3-torch ;;
     opencv) echo libopencv-dev ;;
+    dnn) echo g++ libopencv-dnn-dev ;; # OpenCV's dnn module alone, to check exported students with
     stock) echo darknet ;; # the distribution's own Darknet, to check exported students against
     *)
-        echo "install_deps.sh: unknown group \"$1\"; expected build, test, stock, demo, bench or opencv" >&2
+        echo "install_deps.sh: unknown group \"$1\"; expected build, test, stock, dnn, demo, bench or opencv" >&2
         exit 2
         ;;
     esac
@@ -22,12 +23,13 @@ packages_of() {
 # Where there is no dpkg, the package's own file or program is looked for instead.
 probe() {
     case $1 in
-    gcc | g++ | make | patch | pkg-config | python3 | darknet) command -v "$1" >/dev/null ;;
+    gcc | g++ | make | patch | pkg-config | python3 | unzip | darknet) command -v "$1" >/dev/null ;;
     xz-utils) command -v xz >/dev/null ;;
     ca-certificates) true ;;
     libopenblas-dev) has_header cblas.h || pkg-config --exists openblas 2>/dev/null ;;
     liblapacke-dev) has_header lapacke.h || pkg-config --exists lapacke 2>/dev/null ;;
     libcmocka-dev) has_header setjmp.h stdarg.h stddef.h stdint.h cmocka.h ;;
+    libopencv-dnn-dev) pkg-config --exists opencv4 2>/dev/null || test -e /usr/include/opencv4/opencv2/dnn.hpp ;;
     libopencv-dev) pkg-config --exists opencv4 2>/dev/null ;;
     python3-numpy) python3 -c 'import numpy' 2>/dev/null ;;
     python3-scipy) python3 -c 'import scipy' 2>/dev/null ;;
@@ -55,7 +57,7 @@ present() {
 
 missing=()
 # Without a group: all but OpenCV and what the benchmarks compare with.
-[ $# -gt 0 ] || set -- build test stock demo
+[ $# -gt 0 ] || set -- build test stock dnn demo
 for group in "$@"; do
     list=$(packages_of "$group")
     for package in $list; do

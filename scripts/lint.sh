@@ -10,7 +10,7 @@ has() {
     return 1
 }
 
-mapfile -t sources < <(git ls-files -- '*.c' '*.h')
+mapfile -t sources < <(git ls-files -- '*.c' '*.h' '*.cpp')
 mapfile -t scripts < <(git ls-files -- '*.sh' .ci/run)
 
 if has clang-format; then
