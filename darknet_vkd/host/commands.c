@@ -6,6 +6,7 @@
 #include "host/dump.h"
 #include "host/evaluate.h"
 #include "host/hooks.h"
+#include "host/maps.h"
 #include "host/run.h"
 
 #include <stdio.h>
@@ -47,6 +48,10 @@ static const struct {
      "      as NumPy files in DIR: input, and of each tap student, teacher, target, P, loss, dstudent, xi "
      "(the\n"
      "      gradient of P along its constraint; for map=linear, which has none, the plain gradient)"},
+    {"maps", vkd_maps,
+     "CFG WEIGHTS IMAGE -out DIR   for each tap a picture, DIR/tap<i>.png: where student and teacher are "
+     "active,\n"
+     "      before and after the projection, and what is left between them"},
     {"reference", run_reference, "     every key of the vkd sections, as Markdown, on stdout"},
 };
 enum { command_count = sizeof commands / sizeof *commands };

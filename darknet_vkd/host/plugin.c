@@ -282,8 +282,9 @@ void vkd_attach(network *net) {
     refuse_what_is_to_come(net, plugin);
     hash_cfg(plugin);
     make_taps(net, plugin);
-    if (plugin->weights_path && !plugin->clear && !vkd_sidecar_load(net, plugin->weights_path) &&
-        plugin->seen)
+    bool resumes = plugin->weights_path && !plugin->clear;
+    plugin->resumed = resumes && vkd_sidecar_load(net, plugin->weights_path);
+    if (resumes && !plugin->resumed && plugin->seen && !plugin->only_looks)
         fprintf(stderr, "%s.vkd: not there; the projections start afresh\n", plugin->weights_path);
     if (vkd_needs_calibration(plugin) && vkd_run_options()->calibration)
         vkd_calibration_read(net, vkd_run_options()->calibration);

@@ -13,8 +13,9 @@
 typedef struct vkd_plugin {
     char *cfg_path, *weights_path; // as load_network got them; weights_path may be NULL
     bool clear;
-    size_t seen;   // images the weights had seen when they were loaded
-    bool attached; // the cfg is read; taps and teacher exist if there are any
+    size_t seen;     // images the weights had seen when they were loaded
+    bool attached;   // the cfg is read; taps and teacher exist if there are any
+    bool only_looks; // no training follows: what is missing is told by the command
     vkd_cfg cfg;
     const char *teacher_cfg, *teacher_weights; // in force: flag or cfg; NULL: no teacher
     int tap_count;                             // 0 without a teacher
@@ -23,6 +24,7 @@ typedef struct vkd_plugin {
     float *teacher_input;                      // (B,c,h,w) of the teacher, where teacher_resize=1; else NULL
     network *teacher;                          // NULL before the first step and after the last tap's end
     uint64_t cfg_hash, teacher_hash, weights_hash;
+    bool resumed;                        // a sidecar was read beside the weights
     bool prepared;                       // a sidecar waits for its weights file
     bool forwarded;                      // this step's forward has run: backward may add
     bool told_whitening;                 // the condition of running statistics has been printed
