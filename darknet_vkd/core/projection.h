@@ -29,6 +29,11 @@ typedef struct vkd_projection {
 vkd_status vkd_projection_create(vkd_projection *p, vkd_option_map map, int n, int k, vkd_rng *rng);
 void vkd_projection_free(vkd_projection *p);
 
+// What vkd_projection_create allocates.
+size_t vkd_projection_bytes(const vkd_projection *p);
+// Multiply-adds of an update, about: the thin exponential, or the low-rank Cayley.
+double vkd_projection_update_work(const vkd_projection *p);
+
 // y = P x.
 void vkd_projection_apply(const vkd_projection *p,
                           const float *x, // (k,samples)
