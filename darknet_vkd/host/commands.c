@@ -2,6 +2,7 @@
 #define _POSIX_C_SOURCE 200809L
 #include "core/options.h"
 #include "host/calibrate.h"
+#include "host/check.h"
 #include "host/detector_train.h"
 #include "host/dump.h"
 #include "host/evaluate.h"
@@ -39,6 +40,7 @@ static const struct {
     const char *help;
 } commands[] = {
     {"strip", run_strip, "CFG      the plain student's cfg, without vkd sections, on stdout"},
+    {"check", vkd_check, "CFG [-teacher_cfg F]      the taps and what they cost, before anything is trained"},
     {"calibrate", vkd_calibrate_command,
      "DATA CFG -out FILE [-teacher_cfg F -teacher_weights F]   the teacher's statistics, for -calibration "
      "FILE"},

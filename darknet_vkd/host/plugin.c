@@ -72,6 +72,7 @@ static void choose_teacher(vkd_plugin *plugin) {
     const vkd_run *run = vkd_run_options();
     plugin->teacher_cfg = run->teacher_cfg ? run->teacher_cfg : plugin->cfg.teacher_cfg;
     plugin->teacher_weights = run->teacher_weights ? run->teacher_weights : plugin->cfg.teacher_weights;
+    if (plugin->only_shapes && plugin->teacher_cfg) return;
     if (!plugin->teacher_cfg != !plugin->teacher_weights)
         vkd_fail("%s: a teacher's %s is named but not its %s; give both, in [net] or as flags",
                  plugin->cfg.path, plugin->teacher_cfg ? "cfg" : "weights",
@@ -222,10 +223,11 @@ static void make_taps(network *net, vkd_plugin *plugin) {
         check_student_layer(plugin, net, i);
     int keep = resolve_teacher_layers(plugin);
     vkd_error err;
-    if (vkd_hash_file(plugin->teacher_weights, &plugin->teacher_hash, &err)) fail_with(&err);
+    const char *weights = plugin->only_shapes ? NULL : plugin->teacher_weights;
+    if (weights && vkd_hash_file(weights, &plugin->teacher_hash, &err)) fail_with(&err);
     fprintf(stderr, "Teacher %s, layers 0 to %d:\n", plugin->teacher_cfg, keep - 1);
-    plugin->teacher = vkd_teacher_load(plugin->teacher_cfg, plugin->teacher_weights, keep, net,
-                                       plugin->cfg.teacher_resize != 0);
+    plugin->teacher =
+        vkd_teacher_load(plugin->teacher_cfg, weights, keep, net, plugin->cfg.teacher_resize != 0);
     make_teacher_input(plugin);
     for (int i = 0; i < count; ++i) {
         const vkd_tap_options *o = &plugin->cfg.taps[i];
@@ -278,10 +280,13 @@ void vkd_attach(network *net) {
         return;
     }
     check_readable(plugin, plugin->teacher_cfg, "teacher_cfg", vkd_run_options()->teacher_cfg);
-    check_readable(plugin, plugin->teacher_weights, "teacher_weights", vkd_run_options()->teacher_weights);
+    if (!plugin->only_shapes)
+        check_readable(plugin, plugin->teacher_weights, "teacher_weights",
+                       vkd_run_options()->teacher_weights);
     refuse_what_is_to_come(net, plugin);
     hash_cfg(plugin);
     make_taps(net, plugin);
+    if (plugin->only_shapes) return;
     bool resumes = plugin->weights_path && !plugin->clear;
     plugin->resumed = resumes && vkd_sidecar_load(net, plugin->weights_path);
     if (resumes && !plugin->resumed && plugin->seen && !plugin->only_looks)
