@@ -1,6 +1,7 @@
 // The plugin's commands and what they say when called wrongly.
 #define _POSIX_C_SOURCE 200809L
 #include "core/options.h"
+#include "host/advise.h"
 #include "host/calibrate.h"
 #include "host/check.h"
 #include "host/detector_train.h"
@@ -41,6 +42,10 @@ static const struct {
 } commands[] = {
     {"strip", run_strip, "CFG      the plain student's cfg, without vkd sections, on stdout"},
     {"check", vkd_check, "CFG [-teacher_cfg F]      the taps and what they cost, before anything is trained"},
+    {"advise", vkd_advise,
+     "DATA CFG [WEIGHTS] [-images N] [-teacher_cfg F -teacher_weights F]   how alike student's and teacher's "
+     "layers\n"
+     "      are (CKA), and the most promising taps"},
     {"calibrate", vkd_calibrate_command,
      "DATA CFG -out FILE [-teacher_cfg F -teacher_weights F]   the teacher's statistics, for -calibration "
      "FILE"},

@@ -90,7 +90,7 @@ static void check_readable(const vkd_plugin *plugin, const char *path, const cha
         vkd_fail("%s: [net] %s: %s: %s", plugin->cfg.path, key, path, strerror(errno));
 }
 
-static bool has_feature_map(const layer *l) {
+bool vkd_has_feature_map(const layer *l) {
     switch (l->type) {
     case YOLO:
     case REGION:
@@ -149,7 +149,7 @@ static void check_student_layer(const vkd_plugin *plugin, const network *net, in
     if (o->from >= net->n)
         vkd_tap_error(&err, &plugin->cfg, tap, "from", "found %d; the student has %d layers", o->from,
                       net->n);
-    else if (!has_feature_map(&net->layers[o->from]) || !net->layers[o->from].delta)
+    else if (!vkd_has_feature_map(&net->layers[o->from]) || !net->layers[o->from].delta)
         vkd_tap_error(&err, &plugin->cfg, tap, "from",
                       "layer %d is [%s], which has no feature map to learn; expected a layer before the head",
                       o->from, get_layer_string(net->layers[o->from].type));
@@ -176,7 +176,7 @@ static void check_teacher_layer(const vkd_plugin *plugin, int tap) {
     const vkd_tap_options *o = &plugin->cfg.taps[tap];
     const layer *l = &plugin->teacher->layers[plugin->teacher_layer[tap]];
     vkd_error err;
-    if (!has_feature_map(l)) {
+    if (!vkd_has_feature_map(l)) {
         vkd_tap_error(
             &err, &plugin->cfg, tap, "teacher_from",
             "layer %d of the teacher is [%s], which has no feature map; expected a layer before a head",

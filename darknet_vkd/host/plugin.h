@@ -39,6 +39,9 @@ vkd_plugin *vkd_of(const network *net);
 // is one line and exit status 1.
 void vkd_attach(network *net);
 
+// True for layers whose output is a map of features: a head's, a loss's or a vector's is none.
+bool vkd_has_feature_map(const layer *l);
+
 // Sets the mask of every tap with mask_padding=1, for the pictures from `first` on of the loader's `batch`.
 void vkd_mask_padding(const network *net, size_t batch, int first);
 
