@@ -45,7 +45,7 @@ static bool matches(const layer *teacher, int h, int w) {
 
 static bool is_learned(const network *student, int i) {
     for (int j = student->n - 1; j >= i; --j)
-        if (student->layers[j].stopbackward) return j < i;
+        if (student->layers[j].stopbackward) return false; // a tap there would be refused
     return student->layers[i].delta != NULL;
 }
 

@@ -71,6 +71,14 @@ check advise_classifier advise classifier d.data classifier.cfg -teacher_cfg tea
 check advise_classifier_advice row classifier '^from=1$'
 sed 's/^teacher_cfg/teacher_resize=1\n&/; s/^width=32/width=64/; s/^height=32/height=64/' student.cfg >resized.cfg
 check advise_teacher_resize advise resized d.data resized.cfg -images 8
+# A layer that is not trained is no place for a tap.
+awk '{ print } /filters=4/ { print "stopbackward=1" }' student.cfg >frozen.cfg
+check advise_frozen advise frozen d.data frozen.cfg
+frozen_is_left_out() {
+    cat frozen.said
+    row frozen '^    1 convolutional' >said2 && ! grep -q '^    0 convolutional' frozen.said && grep -q '^    0 convolutional' fresh.said
+}
+check advise_frozen_is_left_out frozen_is_left_out
 untouched() {
     ls d
     [ -z "$(ls d)" ]
