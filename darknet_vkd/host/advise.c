@@ -17,7 +17,7 @@
 #include <string.h>
 
 enum { pictures_default = 256, pictures_at_once = 16, locations = 256, columns_in_a_line = 12 };
-// Another layer of the teacher than the one before its head must be more alike by this much.
+// Another layer of the teacher is named where it is more alike by so much.
 static const double clearly = 0.05;
 
 // ---- the two networks
@@ -145,19 +145,18 @@ static bool has_head(const network *net) {
     return false;
 }
 
-// What the README calls the rule. False: nothing to advise for this grid.
+// The student's last layer before a head and the teacher's; where the teacher has none on such a grid, the
+// most alike. Likeness alone is a bad guide: see the README. False: nothing to advise for this grid.
 static bool choose(const network *net, const vkd_alike *a, bool last_table, int *row, int *column,
-                   int *usual) {
-    *usual = -1;
+                   int *best) {
     *row = last_before_a_head(net, a->row, a->rows);
     if (*row < 0 && (has_head(net) || !last_table)) return false;
     if (*row < 0) *row = a->rows - 1; // a classifier: its last map
-    *column = 0;
+    *best = 0;
     for (int j = 1; j < a->columns; ++j)
-        if (vkd_alike_value(a, *row, j) > vkd_alike_value(a, *row, *column)) *column = j;
-    *usual = last_before_a_head(vkd_of(net)->teacher, a->column, a->columns);
-    if (*usual >= 0 && !(vkd_alike_value(a, *row, *column) > vkd_alike_value(a, *row, *usual) + clearly))
-        *column = *usual;
+        if (vkd_alike_value(a, *row, j) > vkd_alike_value(a, *row, *best)) *best = j;
+    *column = last_before_a_head(vkd_of(net)->teacher, a->column, a->columns);
+    if (*column < 0) *column = *best;
     return true;
 }
 
@@ -165,12 +164,12 @@ static void print_advice(const network *net, const vkd_alike_list *tables) {
     printf("\nThe most promising taps, to paste below the student:\n");
     for (int t = 0; t < tables->count; ++t) {
         const vkd_alike *a = &tables->tables[t];
-        int row, column, usual;
-        if (!choose(net, a, t + 1 == tables->count, &row, &column, &usual)) continue;
+        int row, column, best;
+        if (!choose(net, a, t + 1 == tables->count, &row, &column, &best)) continue;
         printf("\n# stride %.3g: CKA %.2f", (double)net->w / a->w, vkd_alike_value(a, row, column));
-        if (usual >= 0 && usual != column)
-            printf("; %.2f with layer %d, the last before the teacher's head", vkd_alike_value(a, row, usual),
-                   a->column[usual]);
+        if (vkd_alike_value(a, row, best) > vkd_alike_value(a, row, column) + clearly)
+            printf("; layer %d of the teacher is more alike, %.2f", a->column[best],
+                   vkd_alike_value(a, row, best));
         printf("\n[vkd_projection]\nfrom=%d\nteacher_from=%d\n", a->row[row], a->column[column]);
     }
 }
