@@ -77,14 +77,15 @@ train() {
         echo "$1: trained before with the same inputs"
         return
     fi
-    rm -f "$weights" "$DEMO_DIR/$1.stamp" "$DEMO_DIR/$1.map"
+    rm -f "$weights" "$weights.vkd" "$DEMO_DIR/$1.stamp" "$DEMO_DIR/$1.map"
     echo "$1: training $(batches_of "$cfg") batches, seed $3"
     "$DARKNET" detector train "$data" "$cfg" -seed "$3" -clear || fail "$1: training failed"
     [ -f "$DEMO_DIR/$1_final.weights" ] || fail "$1: training left no $DEMO_DIR/$1_final.weights"
     # Only the end counts here; what training kept on the way goes.
-    rm -f "$DEMO_DIR/$1.backup"* "$DEMO_DIR/$1"_[0-9]*.weights* "$DEMO_DIR/$1_last.weights"* \
-        "$DEMO_DIR/$1_final.weights.vkd"
+    rm -f "$DEMO_DIR/$1.backup"* "$DEMO_DIR/$1"_[0-9]*.weights* "$DEMO_DIR/$1_last.weights"*
     mv "$DEMO_DIR/$1_final.weights" "$weights"
+    # The projection, for `vkd maps`.
+    if [ -f "$DEMO_DIR/$1_final.weights.vkd" ]; then mv "$DEMO_DIR/$1_final.weights.vkd" "$weights.vkd"; fi
     echo "$inputs" >"$DEMO_DIR/$1.stamp"
 }
 

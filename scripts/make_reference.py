@@ -365,11 +365,31 @@ def procrustes(g):
     return h
 
 
+def cka(g):
+    """The unbiased HSIC as the U-statistic it is, a mean over distinct indices: slow, without the formula's products
+    (Song et al. 2012)."""
+    out = Header("cka")
+    n = 7
+    x = f32(g.standard_normal((n, 5)) + 3)
+    y = f32(x[:, :3] @ g.standard_normal((3, 4)) + 0.7 * g.standard_normal((n, 4)))
+
+    def hsic(k, l):
+        distinct = [(i, j, q, r) for i in range(n) for j in range(n) for q in range(n) for r in range(n)
+                    if len({i, j, q, r}) == 4]
+        return sum(k[i, j] * (l[i, j] + l[q, r] - 2 * l[i, q]) for i, j, q, r in distinct) / len(distinct)
+
+    k, l = x.astype(float) @ x.astype(float).T, y.astype(float) @ y.astype(float).T
+    out.array("reference_cka_x", x)
+    out.array("reference_cka_y", y)
+    out.array("reference_hsic", [hsic(k, l), hsic(k, k), hsic(l, l)], "double")
+    return out
+
+
 def main():
     default = pathlib.Path(__file__).resolve().parent.parent / "tests" / "reference"
     directory = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else default
     rng().write(directory)
-    makers = (matrix_exp, stiefel, resample, normalize, whiten, loss, maps, trajectory, traps, procrustes)
+    makers = (matrix_exp, stiefel, resample, normalize, whiten, loss, maps, trajectory, traps, procrustes, cka)
     for i, make in enumerate(makers):
         make(np.random.default_rng(100 + i)).write(directory)
 

@@ -90,6 +90,11 @@ void vkd_projection_free(vkd_projection *p) {
     memset(p, 0, sizeof *p);
 }
 
+size_t vkd_projection_bytes(const vkd_projection *p) {
+    return 4 * (size_t)p->rows * (size_t)p->cols * sizeof *p->V +
+           vkd_stiefel_workspace(p->rows, p->cols) * sizeof *p->work;
+}
+
 bool vkd_projection_is_isometry(const vkd_projection *p) {
     return p->map != VKD_OPTION_MAP_LINEAR && !is_wide(p);
 }
@@ -232,6 +237,12 @@ vkd_status vkd_projection_update(vkd_projection *p, double rate) {
     // |V|_F = sqrt(cols) on the manifold, so an angle for every column; relative for `linear`.
     double extent = p->map == VKD_OPTION_MAP_LINEAR ? frobenius_norm(p->V, size) : sqrt(p->cols);
     return vkd_projection_move(p, step_angle * rate * extent);
+}
+
+double vkd_projection_update_work(const vkd_projection *p) {
+    double n = p->rows, k = p->cols;
+    if (p->map == VKD_OPTION_MAP_LINEAR || p->map == VKD_OPTION_MAP_FROZEN) return 0;
+    return p->map == VKD_OPTION_MAP_CAYLEY ? 5 * n * k * k + 7 * k * k * k : 6 * n * k * k + 43 * k * k * k;
 }
 
 void vkd_projection_matrix(const vkd_projection *p, float *P) {

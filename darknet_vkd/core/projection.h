@@ -38,6 +38,11 @@ vkd_status vkd_projection_create(vkd_projection *p, const vkd_tap_options *optio
                                  vkd_rng *rng);
 void vkd_projection_free(vkd_projection *p);
 
+// What vkd_projection_create allocates.
+size_t vkd_projection_bytes(const vkd_projection *p);
+// Multiply-adds of an update, about: the thin exponential, or the low-rank Cayley.
+double vkd_projection_update_work(const vkd_projection *p);
+
 // y = P x.
 void vkd_projection_apply(const vkd_projection *p,
                           const float *x, // (k,samples)

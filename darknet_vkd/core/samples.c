@@ -15,6 +15,11 @@ vkd_status vkd_samples_create(vkd_samples *s, int batch, int locations) {
     return VKD_OK;
 }
 
+size_t vkd_samples_bytes(const vkd_samples *s) {
+    return ((size_t)s->batch + 1) * sizeof *s->start +
+           (size_t)s->batch * (size_t)s->locations * sizeof *s->place;
+}
+
 void vkd_samples_free(vkd_samples *s) {
     free(s->start);
     free(s->place);

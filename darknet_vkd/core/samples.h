@@ -20,6 +20,9 @@ typedef struct vkd_samples {
 vkd_status vkd_samples_create(vkd_samples *s, int batch, int locations);
 void vkd_samples_free(vkd_samples *s);
 
+// What vkd_samples_create allocates.
+size_t vkd_samples_bytes(const vkd_samples *s);
+
 // The locations whose mask is not zero. NULL: all.
 void vkd_samples_choose(vkd_samples *s, const float *mask); // (batch,locations)
 

@@ -19,6 +19,10 @@ vkd_status vkd_student_resize(vkd_student *s, size_t samples) {
     return s->inv_std ? VKD_OK : VKD_OUT_OF_MEMORY;
 }
 
+size_t vkd_student_bytes(const vkd_student *s, size_t samples) {
+    return (size_t)s->k * sizeof *s->mean + scales(s, samples) * sizeof *s->inv_std;
+}
+
 vkd_status vkd_student_create(vkd_student *s, vkd_option_student_norm norm, int k, size_t samples) {
     *s = (vkd_student){.norm = norm, .k = k};
     if (k < 1 || samples < 1) return VKD_INVALID_ARGUMENT;

@@ -24,6 +24,9 @@ void vkd_student_free(vkd_student *s);
 // For another number of samples; the gain stays.
 vkd_status vkd_student_resize(vkd_student *s, size_t samples);
 
+// What create and resize allocate.
+size_t vkd_student_bytes(const vkd_student *s, size_t samples);
+
 // X (k,samples) <- the normalised X, in place. With gain, the gain must be set.
 void vkd_student_forward(vkd_student *s, float *X, int samples);
 

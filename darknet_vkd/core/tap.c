@@ -35,41 +35,90 @@ static bool folds(const vkd_tap *tap) {
 // ---- making and freeing
 // ---------------------------------------------------------------------------------------
 
-static bool take(float **buffer, bool wanted, size_t count) {
-    *buffer = wanted ? calloc(count ? count : 1, sizeof **buffer) : NULL;
-    return *buffer || !wanted;
-}
+typedef struct buffer {
+    float **at;
+    bool wanted;
+    size_t count;
+} buffer;
 
-// What depends on the grid.
-static void free_buffers(vkd_tap *tap) {
-    float **buffers[] = {&tap->mask,      &tap->emphasis, &tap->pooled,   &tap->resampled,
-                         &tap->Z,         &tap->X,        &tap->dX,       &tap->dx,
-                         &tap->weight_of, &tap->weighted, &tap->residual, tap->T == tap->Z ? NULL : &tap->T};
-    for (size_t i = 0; i < sizeof buffers / sizeof *buffers; ++i)
-        if (buffers[i]) {
-            free(*buffers[i]);
-            *buffers[i] = NULL;
-        }
-    tap->T = NULL;
-    vkd_samples_free(&tap->samples);
-}
+enum { grid_buffers = 12, channel_buffers = 4 };
 
-static vkd_status make_buffers(vkd_tap *tap) {
+// What depends on the grid: the one list of what is made, counted and freed.
+static void list_grid_buffers(vkd_tap *tap, buffer *list) {
     const vkd_tap_shape *s = &tap->shape;
-    tap->locations = is_global(tap) ? 1 : s->h * s->w;
     size_t samples = (size_t)s->batch * (size_t)tap->locations;
     size_t student = samples * (size_t)s->k, teacher = samples * (size_t)s->n;
     size_t maps = (size_t)s->batch * (size_t)s->k * (size_t)s->h * (size_t)s->w;
     bool weighs = tap->options.foreground > 0;
     bool isometric = vkd_tap_is_isometric(&tap->options, &tap->projection);
-    bool made =
-        take(&tap->dx, true, maps) && take(&tap->Z, true, teacher) && take(&tap->X, true, student) &&
-        take(&tap->dX, true, student) && take(&tap->pooled, is_global(tap), student) &&
-        take(&tap->resampled, needs_resampling(tap), teacher) &&
-        take(&tap->mask, tap->options.mask_padding != 0, samples) && take(&tap->emphasis, weighs, samples) &&
-        take(&tap->weight_of, weighs, samples) && take(&tap->weighted, weighs && isometric, student) &&
-        take(&tap->residual, !isometric, teacher) && take(&tap->T, whitens(tap) && !folds(tap), teacher);
-    if (!made) return VKD_OUT_OF_MEMORY;
+    const buffer buffers[grid_buffers] = {
+        {&tap->dx, true, maps},
+        {&tap->Z, true, teacher},
+        {&tap->X, true, student},
+        {&tap->dX, true, student},
+        {&tap->pooled, is_global(tap), student},
+        {&tap->resampled, needs_resampling(tap), teacher},
+        {&tap->mask, tap->options.mask_padding != 0, samples},
+        {&tap->emphasis, weighs, samples},
+        {&tap->weight_of, weighs, samples},
+        {&tap->weighted, weighs && isometric, student},
+        {&tap->residual, !isometric, teacher},
+        {&tap->T, whitens(tap) && !folds(tap), teacher},
+    };
+    memcpy(list, buffers, sizeof buffers);
+}
+
+// What depends on the channels alone.
+static void list_channel_buffers(vkd_tap *tap, buffer *list) {
+    size_t n = (size_t)tap->shape.n, k = (size_t)tap->shape.k;
+    const buffer buffers[channel_buffers] = {
+        {&tap->folded, folds(tap), n * k},
+        {&tap->cross, folds(tap), n * k},
+        {&tap->metric, folds(tap), n * n},
+        {&tap->gram, folds(tap), n * n},
+    };
+    memcpy(list, buffers, sizeof buffers);
+}
+
+static bool take(const buffer *list, int count) {
+    bool made = true;
+    for (int i = 0; i < count && made; ++i) {
+        size_t size = list[i].count;
+        *list[i].at = list[i].wanted ? calloc(size ? size : 1, sizeof **list[i].at) : NULL;
+        made = *list[i].at || !list[i].wanted;
+    }
+    return made;
+}
+
+static void drop(const buffer *list, int count) {
+    for (int i = 0; i < count; ++i) {
+        free(*list[i].at);
+        *list[i].at = NULL;
+    }
+}
+
+static size_t bytes_of(const buffer *list, int count) {
+    size_t floats = 0;
+    for (int i = 0; i < count; ++i)
+        floats += list[i].wanted ? list[i].count : 0;
+    return floats * sizeof(float);
+}
+
+static void free_buffers(vkd_tap *tap) {
+    buffer list[grid_buffers];
+    if (tap->T == tap->Z) tap->T = NULL;
+    list_grid_buffers(tap, list);
+    drop(list, grid_buffers);
+    vkd_samples_free(&tap->samples);
+}
+
+static vkd_status make_buffers(vkd_tap *tap) {
+    const vkd_tap_shape *s = &tap->shape;
+    buffer list[grid_buffers];
+    tap->locations = is_global(tap) ? 1 : s->h * s->w;
+    list_grid_buffers(tap, list);
+    if (!take(list, grid_buffers)) return VKD_OUT_OF_MEMORY;
+    size_t samples = (size_t)s->batch * (size_t)tap->locations;
     if (!tap->T && !folds(tap)) tap->T = tap->Z;
     for (size_t i = 0; i < samples && tap->emphasis; ++i)
         tap->emphasis[i] = 1;
@@ -78,13 +127,30 @@ static vkd_status make_buffers(vkd_tap *tap) {
     return vkd_samples_create(&tap->samples, s->batch, tap->locations);
 }
 
-// What depends on the channels alone.
 static vkd_status make_folded(vkd_tap *tap) {
-    size_t n = (size_t)tap->shape.n, k = (size_t)tap->shape.k;
+    buffer list[channel_buffers];
     tap->metric_refresh = -1;
-    bool made = take(&tap->folded, folds(tap), n * k) && take(&tap->cross, folds(tap), n * k) &&
-                take(&tap->metric, folds(tap), n * n) && take(&tap->gram, folds(tap), n * n);
-    return made ? VKD_OK : VKD_OUT_OF_MEMORY;
+    list_channel_buffers(tap, list);
+    return take(list, channel_buffers) ? VKD_OK : VKD_OUT_OF_MEMORY;
+}
+
+size_t vkd_tap_bytes(const vkd_tap *tap) {
+    vkd_tap look = *tap; // the lists hold addresses, of which only the sizes are read
+    buffer grid[grid_buffers], channels[channel_buffers];
+    list_grid_buffers(&look, grid);
+    list_channel_buffers(&look, channels);
+    size_t samples = (size_t)tap->shape.batch * (size_t)tap->locations;
+    return sizeof *tap + bytes_of(grid, grid_buffers) + bytes_of(channels, channel_buffers) +
+           vkd_projection_bytes(&tap->projection) + vkd_student_bytes(&tap->student, samples) +
+           vkd_target_bytes(&tap->target, tap->shape.batch, tap->locations) +
+           vkd_samples_bytes(&tap->samples);
+}
+
+double vkd_tap_work(const vkd_tap *tap, int steps) {
+    int samples = tap->shape.batch * tap->locations;
+    return (vkd_tap_loss_work(tap) + vkd_target_work(&tap->target, samples) +
+            vkd_projection_update_work(&tap->projection) / steps) /
+           tap->shape.batch;
 }
 
 static bool shape_is_valid(const vkd_tap_shape *s) {
@@ -119,11 +185,10 @@ vkd_status vkd_tap_create(vkd_tap **out, const vkd_tap_options *options, vkd_tap
 
 void vkd_tap_free(vkd_tap *tap) {
     if (!tap) return;
+    buffer channels[channel_buffers];
     free_buffers(tap);
-    free(tap->folded);
-    free(tap->metric);
-    free(tap->gram);
-    free(tap->cross);
+    list_channel_buffers(tap, channels);
+    drop(channels, channel_buffers);
     vkd_projection_free(&tap->projection);
     vkd_target_free(&tap->target);
     vkd_student_free(&tap->student);

@@ -72,6 +72,11 @@ vkd_status vkd_tap_create(vkd_tap **tap, const vkd_tap_options *options, vkd_tap
                           uint64_t index);
 void vkd_tap_free(vkd_tap *tap);
 
+// All that the tap has allocated.
+size_t vkd_tap_bytes(const vkd_tap *tap);
+// Multiply-adds it costs for each image of a step; `steps` of them make an update (subdivisions).
+double vkd_tap_work(const vkd_tap *tap, int steps);
+
 // For another grid (random=1). P and the statistics stay.
 vkd_status vkd_tap_resize(vkd_tap *tap, vkd_tap_shape shape);
 

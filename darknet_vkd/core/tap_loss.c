@@ -120,3 +120,10 @@ double vkd_tap_loss(vkd_tap *tap, float c, double *stretch) {
     double sum = tap->residual ? residual_loss(tap, c, stretch) : isometric_loss(tap, c, stretch);
     return sum < 0 ? 0 : sum; // rounding of a perfect match
 }
+
+double vkd_tap_loss_work(const vkd_tap *tap) {
+    double n = tap->shape.n, k = tap->shape.k, N = (double)tap->shape.batch * tap->locations;
+    if (tap->folded) return 2 * n * k * N + n * n * N / 2 + 2 * n * n * k;
+    double whitens = tap->target.W ? n * n * N : 0;
+    return whitens + (tap->residual ? 3 : 2) * n * k * N;
+}

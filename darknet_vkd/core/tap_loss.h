@@ -11,6 +11,9 @@ bool vkd_tap_is_isometric(const vkd_tap_options *options, const vkd_projection *
 // the sum of weight d(P x, t); *stretch = the sum of weight |P x|^2.
 double vkd_tap_loss(vkd_tap *tap, float c, double *stretch);
 
+// Multiply-adds of its products, and of the target's whitening.
+double vkd_tap_loss_work(const vkd_tap *tap);
+
 // The sum of |t|^2 over the samples.
 double vkd_tap_target_energy(vkd_tap *tap);
 

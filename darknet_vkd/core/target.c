@@ -66,6 +66,24 @@ vkd_status vkd_target_create(vkd_target *t, const vkd_whiten_options *options, i
     return vkd_target_resize(t, batch, locations);
 }
 
+size_t vkd_target_bytes(const vkd_target *t, int batch, int locations) {
+    size_t n = (size_t)t->n, second = vkd_target_second_size(t), scratch = scratch_size(t, batch, locations);
+    size_t bytes = (scratch ? scratch : 1) * sizeof *t->scratch;
+    if (second) bytes += 2 * (n * sizeof *t->mean + second * sizeof *t->second + n * sizeof *t->offset);
+    if (t->W) {
+        size_t a = vkd_covariance_workspace(t->n), b = vkd_whitening_matrix_workspace(t->n);
+        bytes += second * sizeof *t->W + ((a > b ? a : b) + n) * sizeof *t->work;
+    }
+    return bytes;
+}
+
+// Multiply-adds of a covariance, and of an eigen-solve once in so many batches.
+double vkd_target_work(const vkd_target *t, int samples) {
+    double n = t->n;
+    bool learns = t->W && t->options->statistics != VKD_OPTION_STATISTICS_CALIBRATED;
+    return learns ? n * n * samples / 2 + 9 * n * n * n / refresh_interval : 0;
+}
+
 void vkd_target_free(vkd_target *t) {
     free(t->mean);
     free(t->second);

@@ -37,6 +37,11 @@ void vkd_target_free(vkd_target *t);
 // For another grid: sizes what depends on it; the statistics stay.
 vkd_status vkd_target_resize(vkd_target *t, int batch, int locations);
 
+// What create and resize allocate.
+size_t vkd_target_bytes(const vkd_target *t, int batch, int locations);
+// Multiply-adds of taking in so many samples, about.
+double vkd_target_work(const vkd_target *t, int samples);
+
 // Elements of `second`: n for standardize, n * n for whiten, 0 otherwise.
 size_t vkd_target_second_size(const vkd_target *t);
 

@@ -1,11 +1,14 @@
 // The plugin's commands and what they say when called wrongly.
 #define _POSIX_C_SOURCE 200809L
 #include "core/options.h"
+#include "host/advise.h"
 #include "host/calibrate.h"
+#include "host/check.h"
 #include "host/detector_train.h"
 #include "host/dump.h"
 #include "host/evaluate.h"
 #include "host/hooks.h"
+#include "host/maps.h"
 #include "host/run.h"
 
 #include <stdio.h>
@@ -38,6 +41,11 @@ static const struct {
     const char *help;
 } commands[] = {
     {"strip", run_strip, "CFG      the plain student's cfg, without vkd sections, on stdout"},
+    {"check", vkd_check, "CFG [-teacher_cfg F]      the taps and what they cost, before anything is trained"},
+    {"advise", vkd_advise,
+     "DATA CFG [WEIGHTS] [-images N] [-teacher_cfg F -teacher_weights F]   how alike student's and teacher's "
+     "layers\n"
+     "      are (CKA), and the most promising taps"},
     {"calibrate", vkd_calibrate_command,
      "DATA CFG -out FILE [-teacher_cfg F -teacher_weights F]   the teacher's statistics, for -calibration "
      "FILE"},
@@ -47,6 +55,10 @@ static const struct {
      "      as NumPy files in DIR: input, and of each tap student, teacher, target, P, loss, dstudent, xi "
      "(the\n"
      "      gradient of P along its constraint; for map=linear, which has none, the plain gradient)"},
+    {"maps", vkd_maps,
+     "CFG WEIGHTS IMAGE -out DIR   for each tap a picture, DIR/tap<i>.png: where student and teacher are "
+     "active,\n"
+     "      before and after the projection, and what is left between them"},
     {"reference", run_reference, "     every key of the vkd sections, as Markdown, on stdout"},
 };
 enum { command_count = sizeof commands / sizeof *commands };

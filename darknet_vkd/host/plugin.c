@@ -73,6 +73,7 @@ static void choose_teacher(vkd_plugin *plugin) {
     const vkd_run *run = vkd_run_options();
     plugin->teacher_cfg = run->teacher_cfg ? run->teacher_cfg : plugin->cfg.teacher_cfg;
     plugin->teacher_weights = run->teacher_weights ? run->teacher_weights : plugin->cfg.teacher_weights;
+    if (plugin->only_shapes && plugin->teacher_cfg) return;
     if (!plugin->teacher_cfg != !plugin->teacher_weights)
         vkd_fail("%s: a teacher's %s is named but not its %s; give both, in [net] or as flags",
                  plugin->cfg.path, plugin->teacher_cfg ? "cfg" : "weights",
@@ -90,7 +91,7 @@ static void check_readable(const vkd_plugin *plugin, const char *path, const cha
         vkd_fail("%s: [net] %s: %s: %s", plugin->cfg.path, key, path, strerror(errno));
 }
 
-static bool has_feature_map(const layer *l) {
+bool vkd_has_feature_map(const layer *l) {
     switch (l->type) {
     case YOLO:
     case REGION:
@@ -149,7 +150,7 @@ static void check_student_layer(const vkd_plugin *plugin, const network *net, in
     if (o->from >= net->n)
         vkd_tap_error(&err, &plugin->cfg, tap, "from", "found %d; the student has %d layers", o->from,
                       net->n);
-    else if (!has_feature_map(&net->layers[o->from]) || !net->layers[o->from].delta)
+    else if (!vkd_has_feature_map(&net->layers[o->from]) || !net->layers[o->from].delta)
         vkd_tap_error(&err, &plugin->cfg, tap, "from",
                       "layer %d is [%s], which has no feature map to learn; expected a layer before the head",
                       o->from, get_layer_string(net->layers[o->from].type));
@@ -176,7 +177,7 @@ static void check_teacher_layer(const vkd_plugin *plugin, int tap) {
     const vkd_tap_options *o = &plugin->cfg.taps[tap];
     const layer *l = &plugin->teacher->layers[plugin->teacher_layer[tap]];
     vkd_error err;
-    if (!has_feature_map(l)) {
+    if (!vkd_has_feature_map(l)) {
         vkd_tap_error(
             &err, &plugin->cfg, tap, "teacher_from",
             "layer %d of the teacher is [%s], which has no feature map; expected a layer before a head",
@@ -223,10 +224,11 @@ static void make_taps(network *net, vkd_plugin *plugin) {
         check_student_layer(plugin, net, i);
     int keep = resolve_teacher_layers(plugin);
     vkd_error err;
-    if (vkd_hash_file(plugin->teacher_weights, &plugin->teacher_hash, &err)) fail_with(&err);
+    const char *weights = plugin->only_shapes ? NULL : plugin->teacher_weights;
+    if (weights && vkd_hash_file(weights, &plugin->teacher_hash, &err)) fail_with(&err);
     fprintf(stderr, "Teacher %s, layers 0 to %d:\n", plugin->teacher_cfg, keep - 1);
-    plugin->teacher = vkd_teacher_load(plugin->teacher_cfg, plugin->teacher_weights, keep, net,
-                                       plugin->cfg.teacher_resize != 0);
+    plugin->teacher =
+        vkd_teacher_load(plugin->teacher_cfg, weights, keep, net, plugin->cfg.teacher_resize != 0);
     make_teacher_input(plugin);
     for (int i = 0; i < count; ++i) {
         const vkd_tap_options *o = &plugin->cfg.taps[i];
@@ -276,9 +278,10 @@ static bool has_taps(vkd_plugin *plugin) {
 }
 
 // What a checkpoint's sidecar keeps, where the run goes on from one.
-static void resume(network *net, const vkd_plugin *plugin) {
-    if (!plugin->weights_path || plugin->clear || vkd_sidecar_load(net, plugin->weights_path)) return;
-    if (!plugin->tap_count || !plugin->seen) return;
+static void resume(network *net, vkd_plugin *plugin) {
+    if (!plugin->weights_path || plugin->clear) return;
+    plugin->resumed = vkd_sidecar_load(net, plugin->weights_path);
+    if (plugin->resumed || plugin->only_looks || !plugin->tap_count || !plugin->seen) return;
     char *path = allocate(strlen(plugin->weights_path) + sizeof ".vkd", 1);
     sprintf(path, "%s.vkd", plugin->weights_path);
     fprintf(stderr, "%s: %s; the projections start afresh\n", path,
@@ -299,10 +302,13 @@ void vkd_attach(network *net) {
         return;
     }
     check_readable(plugin, plugin->teacher_cfg, "teacher_cfg", vkd_run_options()->teacher_cfg);
-    check_readable(plugin, plugin->teacher_weights, "teacher_weights", vkd_run_options()->teacher_weights);
+    if (!plugin->only_shapes)
+        check_readable(plugin, plugin->teacher_weights, "teacher_weights",
+                       vkd_run_options()->teacher_weights);
     refuse_what_is_to_come(net, plugin);
     hash_cfg(plugin);
     make_taps(net, plugin);
+    if (plugin->only_shapes) return;
     resume(net, plugin);
     if (vkd_needs_calibration(plugin) && vkd_run_options()->calibration)
         vkd_calibration_read(net, vkd_run_options()->calibration);

@@ -14,8 +14,10 @@
 typedef struct vkd_plugin {
     char *cfg_path, *weights_path; // as load_network got them; weights_path may be NULL
     bool clear;
-    size_t seen;   // images the weights had seen when they were loaded
-    bool attached; // the cfg is read; taps and teacher exist if there are any
+    size_t seen;      // images the weights had seen when they were loaded
+    bool attached;    // the cfg is read; taps and teacher exist if there are any
+    bool only_looks;  // no training follows: what is missing is told by the command
+    bool only_shapes; // nor are there weights: neither the teacher's nor a sidecar are read
     vkd_cfg cfg;
     const char *teacher_cfg, *teacher_weights; // in force: flag or cfg; NULL: no teacher
     int tap_count;                             // 0 without a teacher
@@ -25,6 +27,7 @@ typedef struct vkd_plugin {
     network *teacher;                          // NULL before the first step and after the last tap's end
     uint64_t cfg_hash, teacher_hash, weights_hash;
     bool keeps_momentum;                 // a run without taps leaves sidecars too (`detector train`)
+    bool resumed;                        // a sidecar was read beside the weights
     bool prepared;                       // a sidecar waits for its weights file
     bool forwarded;                      // this step's forward has run: backward may add
     bool told_whitening;                 // the condition of running statistics has been printed
@@ -38,6 +41,9 @@ vkd_plugin *vkd_of(const network *net);
 // Reads the cfg's taps, loads the teacher, reads the sidecar: once, before the first step. A user's mistake
 // is one line and exit status 1.
 void vkd_attach(network *net);
+
+// True for layers whose output is a map of features: a head's, a loss's or a vector's is none.
+bool vkd_has_feature_map(const layer *l);
 
 // Sets the mask of every tap with mask_padding=1, for the pictures from `first` on of the loader's `batch`.
 void vkd_mask_padding(const network *net, size_t batch, int first);
@@ -54,10 +60,13 @@ int vkd_count_layers(const char *cfg_path);
 // load_network for a look at `count` pictures at once: the batch is that many (0: the cfg's own sub-batch, at
 // most `most`), subdivisions 1. net->seen stands for as many batches as the weights have seen of the cfg's.
 network *vkd_load_for_pictures(char *cfg, char *weights, int count, int most);
-// layers: how many to keep. The teacher takes the student's batch, and its size unless own_size.
+// layers: how many to keep; weights_path: NULL for a look at the shapes. The teacher takes the student's
+// batch, and its size unless own_size.
 network *vkd_teacher_load(const char *cfg_path, const char *weights_path, int layers, const network *student,
                           bool own_size);
 void vkd_teacher_forward(network *teacher, float *input);
+// What it keeps in memory: weights, one output a layer, and the workspace.
+size_t vkd_teacher_bytes(const network *teacher);
 // Its forward pass on a batch of the student's (B,c,h,w), resized where the teacher has a size of its own.
 void vkd_teacher_look(const network *net, vkd_plugin *plugin, float *input);
 void vkd_teacher_resize(network *teacher, int w, int h);

@@ -10,6 +10,9 @@
 #include "option_list.h"
 #include "parser.h"
 
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -213,7 +216,7 @@ network *vkd_load_for_pictures(char *cfg, char *weights, int count, int most) {
 
 network *vkd_teacher_load(const char *cfg_path, const char *weights_path, int layers, const network *student,
                           bool own_size) {
-    char *cfg = strdup(cfg_path), *weights = strdup(weights_path);
+    char *cfg = strdup(cfg_path), *weights = strdup(weights_path ? weights_path : "");
     if (!cfg || !weights) vkd_fail("%s: no memory", cfg_path);
     loading = (request){.layers = layers, .batch = student->batch};
     if (!own_size) {
@@ -224,12 +227,15 @@ network *vkd_teacher_load(const char *cfg_path, const char *weights_path, int la
     if (teacher->c != student->c)
         vkd_fail("%s: the teacher takes %d channels; expected the student's %d", cfg_path, teacher->c,
                  student->c);
-    load_weights(teacher, weights);
+    if (weights_path) load_weights(teacher, weights);
     loading = (request){0};
-    check_variances(teacher, weights);
+    if (weights_path) check_variances(teacher, weights);
     free(cfg);
     free(weights);
     make_inference_only(teacher);
+#ifdef __GLIBC__
+    malloc_trim(0); // what only training needs would otherwise stay with the process
+#endif
     teacher->train = 0;
     return teacher;
 }
@@ -260,6 +266,37 @@ void vkd_teacher_look(const network *net, vkd_plugin *plugin, float *input) {
         vkd_resample(input, net->batch * net->c, net->h, net->w, seen, teacher->h, teacher->w))
         vkd_fail("the teacher's input cannot be resized to %d x %d", teacher->w, teacher->h);
     vkd_teacher_forward(teacher, seen);
+}
+
+// Of one buffer, unless a layer before it has the same (dropout's output is the one of the layer above).
+static size_t bytes_of(const network *net, int i, const float *buffer, size_t count) {
+    for (int j = 0; j < i; ++j)
+        if (buffer == net->layers[j].output || buffer == net->layers[j].delta) return 0;
+    return buffer ? count * sizeof *buffer : 0;
+}
+
+size_t vkd_teacher_bytes(const network *teacher) {
+    size_t bytes = 0, workspace = 0;
+    for (int i = 0; i < teacher->n; ++i) {
+        const layer *l = &teacher->layers[i];
+        size_t values = (size_t)l->outputs * (size_t)l->batch;
+        size_t weights = l->type == CONNECTED ? (size_t)l->outputs * (size_t)l->inputs : (size_t)l->nweights;
+        size_t filters = (size_t)(l->type == CONNECTED ? l->outputs : l->type == BATCHNORM ? l->c : l->n);
+        float *const of_outputs[] = {l->output, l->delta, l->x, l->x_norm};
+        float *const of_weights[] = {l->weights, l->weight_updates};
+        float *const of_filters[] = {l->biases,       l->bias_updates,     l->scales, l->scale_updates,
+                                     l->rolling_mean, l->rolling_variance, l->mean,   l->variance,
+                                     l->mean_delta,   l->variance_delta};
+        for (size_t b = 0; b < sizeof of_outputs / sizeof *of_outputs; ++b)
+            bytes += bytes_of(teacher, i, of_outputs[b], values);
+        for (size_t b = 0; b < sizeof of_weights / sizeof *of_weights; ++b)
+            bytes += bytes_of(teacher, i, of_weights[b], weights);
+        for (size_t b = 0; b < sizeof of_filters / sizeof *of_filters; ++b)
+            bytes += bytes_of(teacher, i, of_filters[b], filters);
+        if (l->type == MAXPOOL) bytes += values * sizeof *l->indexes;
+        if (l->workspace_size > workspace) workspace = l->workspace_size;
+    }
+    return bytes + workspace;
 }
 
 void vkd_teacher_free(network *teacher) {

@@ -11,6 +11,7 @@
 
 static int allocations_left = -1; // -1: no limit
 static long allocated, blocks;    // ever, and now in use
+static size_t bytes;              // ever
 
 static void *limited_calloc(size_t count, size_t size) {
     if (allocations_left >= 0 && allocations_left-- == 0) return NULL; // this one alone
@@ -18,6 +19,7 @@ static void *limited_calloc(size_t count, size_t size) {
     if (block) {
         ++allocated;
         ++blocks;
+        bytes += count * size;
     }
     return block;
 }
@@ -142,6 +144,34 @@ static void resizing(void **state) {
     }
 }
 
+// What a tap says that it takes is what it asked for.
+static void counting(void **state) {
+    (void)state;
+    for (int way = 0; way < WAYS; ++way)
+        for (int more = 0; more < 8; ++more) {
+            vkd_tap_options o = options_of(way);
+            if (more & 1) o.student_norm = VKD_OPTION_STUDENT_LAYERNORM;
+            o.foreground = more & 2 && o.pool == VKD_OPTION_POOL_DENSE ? 0.5f : 0;
+            o.loss = more & 4 ? VKD_OPTION_LOSS_SMOOTH_L1 : VKD_OPTION_LOSS_L2;
+            o.mask_padding = o.foreground > 0;
+            vkd_tap *tap;
+            bytes = 0;
+            assert_int_equal(vkd_tap_create(&tap, &o, way & 32 ? wide : shape, 1, 0), VKD_OK);
+            assert_int_equal(vkd_tap_bytes(tap), bytes);
+            size_t before = bytes;
+            vkd_tap_shape larger = way & 32 ? wide : shape;
+            larger.h *= 3;
+            assert_int_equal(vkd_tap_resize(tap, larger), VKD_OK);
+            assert_true(vkd_tap_bytes(tap) >= before);
+            vkd_tap_free(tap);
+            bytes = 0;
+            assert_int_equal(vkd_tap_create(&tap, &o, larger, 1, 0), VKD_OK);
+            assert_int_equal(vkd_tap_bytes(tap), bytes);
+            vkd_tap_free(tap);
+        }
+    assert_int_equal(blocks, 0);
+}
+
 // The first step may let the BLAS make its buffers; later ones allocate nothing, refused batches included.
 static void stepping(void **state) {
     (void)state;
@@ -180,6 +210,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(creating),
         cmocka_unit_test(resizing),
+        cmocka_unit_test(counting),
         cmocka_unit_test(stepping),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
