@@ -213,7 +213,7 @@ endif
 
 $(LOW_TESTS) $(HOST_TESTS) $(HOST_TOOLS): | test-deps
 
-tests: $(ROOT)/darknet $(LOW_TESTS) $(HOST_TESTS) $(HOST_TOOLS)
+tests: $(ROOT)/darknet $(COCO_CFGS) $(LOW_TESTS) $(HOST_TESTS) $(HOST_TOOLS)
 
 test: tests
 	@BUILD='$(BUILD)' DARKNET='$(DARKNET)' SANITIZE='$(SANITIZE)' \

@@ -91,8 +91,9 @@ void vkd_projection_free(vkd_projection *p) {
 }
 
 size_t vkd_projection_bytes(const vkd_projection *p) {
-    return 4 * (size_t)p->rows * (size_t)p->cols * sizeof *p->V +
-           vkd_stiefel_workspace(p->rows, p->cols) * sizeof *p->work;
+    size_t floats = 3 + (p->momentum != NULL) + (p->base != NULL) + (p->D != NULL);
+    size_t matrix = floats * sizeof(float) + (p->cross != NULL) * sizeof(double);
+    return (size_t)p->rows * (size_t)p->cols * matrix + workspace(p) * sizeof *p->work;
 }
 
 bool vkd_projection_is_isometry(const vkd_projection *p) {

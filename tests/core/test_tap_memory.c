@@ -148,12 +148,15 @@ static void resizing(void **state) {
 static void counting(void **state) {
     (void)state;
     for (int way = 0; way < WAYS; ++way)
-        for (int more = 0; more < 8; ++more) {
+        for (int more = 0; more < 8 * 3; ++more) {
             vkd_tap_options o = options_of(way);
+            if (more / 8 == 1) o.map = VKD_OPTION_MAP_HOUSEHOLDER;
+            if (more / 8 == 2) o.map = VKD_OPTION_MAP_PROCRUSTES;
             if (more & 1) o.student_norm = VKD_OPTION_STUDENT_LAYERNORM;
             o.foreground = more & 2 && o.pool == VKD_OPTION_POOL_DENSE ? 0.5f : 0;
             o.loss = more & 4 ? VKD_OPTION_LOSS_SMOOTH_L1 : VKD_OPTION_LOSS_L2;
             o.mask_padding = o.foreground > 0;
+            o.rebase = more & 1 ? 1 : 0;
             vkd_tap *tap;
             bytes = 0;
             assert_int_equal(vkd_tap_create(&tap, &o, way & 32 ? wide : shape, 1, 0), VKD_OK);

@@ -57,7 +57,7 @@ refused() {
 
 # One of each kind: types, ranges, words, what is still to come, keys, rules between keys and between sections.
 for name in from_word from_beyond from_before teacher_from_missing map_unknown rebase_unused momentum_frozen \
-    ratio_nan weight_overflow until_before_warmup eps_zero shrinkage_unused statistics_calibrated key_unknown \
+    ratio_nan weight_overflow until_before_warmup eps_zero shrinkage_unused procrustes_smooth_l1 key_unknown \
     key_nearly_known key_twice no_equals value_empty value_long ratio_and_weight whiten_alone whiten_above_layer \
     section_nearly_known section_comment section_above_net teacher_resize_range teacher_key_unknown \
     teacher_cfg_twice; do

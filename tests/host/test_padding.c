@@ -2,8 +2,11 @@
 #include "host/small_nets.h"
 
 #include "host/padding.h"
+#include "host/run.h"
 
 #include "data.h"
+
+#include <math.h>
 
 enum { SIDE = 48, PICTURES = 24 };
 
@@ -26,11 +29,12 @@ static void write_pictures(char **paths) {
 
 static void frames_are_where_the_pixels_are(void **state) {
     (void)state;
-    char *paths[4], *flags[] = {"darknet", "-seed", "3", NULL};
-    vkd_run_parse(3, flags);
+    char *paths[4];
     write_pictures(paths);
     load_args args = {0};
     data d;
+    char *argv[] = {"darknet", "-seed", "1", NULL};
+    vkd_run_parse(3, argv);
     args.paths = paths;
     args.n = PICTURES;
     args.m = 4;
@@ -49,7 +53,9 @@ static void frames_are_where_the_pixels_are(void **state) {
         vkd_padding_mask(batch, 0, PICTURES, SIDE, SIDE, mask);
         for (int p = 0; p < PICTURES; ++p)
             for (int i = 0; i < SIDE * SIDE; ++i) {
-                bool inside = fabsf(d.X.vals[p][i] - .5f) > 1e-5f; // the padding is grey
+                // Padding is .5. The picture's last row and column may be anything: Darknet blends them with
+                // 0.
+                bool inside = fabsf(d.X.vals[p][i] - .5f) > 1e-6f;
                 assert_int_equal(mask[p * SIDE * SIDE + i], inside);
                 padding += !inside;
             }
