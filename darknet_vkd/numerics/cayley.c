@@ -69,7 +69,7 @@ static vkd_status function_adjoint(const double *M, int m, const double *Rt, int
     return VKD_OK;
 }
 
-static const vkd_skew_function function = {function_forward, function_adjoint, function_workspace};
+static const vkd_skew_function function = {function_forward, function_adjoint, function_workspace, NULL};
 
 static vkd_status forward(const double *P, const double *D, int n, int k, double *V, double *work) {
     return vkd_skew_map_forward(&function, P, D, n, k, V, work);

@@ -213,7 +213,12 @@ static vkd_status function_adjoint(const double *M, int m, const double *Rt, int
     return VKD_OK;
 }
 
-static const vkd_skew_function function = {function_forward, function_adjoint, function_workspace};
+static double quotient_of_terms(int j) { // 1/j! over 1/(j-1)!
+    return 1.0 / j;
+}
+
+static const vkd_skew_function function = {function_forward, function_adjoint, function_workspace,
+                                           quotient_of_terms};
 
 static vkd_status forward(const double *P, const double *D, int n, int k, double *V, double *work) {
     return vkd_skew_map_forward(&function, P, D, n, k, V, work);

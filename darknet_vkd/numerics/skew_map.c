@@ -1,6 +1,7 @@
 #include "numerics/skew_map.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <string.h>
 
 #include "numerics/linalg.h"
@@ -36,24 +37,36 @@ typedef struct thin {
     double a, *X, *W, *S, *M; // (k,k), (k,k), (k,k), (2k,2k)
 } thin;
 
-static void thin_frame(const double *P, const double *D, int n, int k, thin *t,
-                       double *F) // (k,k) scratch
-{
-    const size_t kk = (size_t)k * k, k2 = 2 * (size_t)k;
-    vkd_gemm_tn(k, k, n, 1, P, k, D, k, 0, t->X, k);
-    vkd_gram(k, n, P, k, t->W);
-    vkd_gram(k, n, D, k, F);
-    memcpy(t->S, t->X, kk * sizeof *t->S);
-    vkd_skew_part(t->S, k, 1);
-    vkd_gemm_nn(k, k, k, 1, t->S, k, t->X, k, 1, F, k);
+static double frobenius(const double *A, int k) {
+    return cblas_dnrm2(k * k, A, 1);
+}
+
+static double largest_row(const double *A, int k) {
     double largest = 0;
     for (int i = 0; i < k; ++i) {
         double sum = 0;
         for (int j = 0; j < k; ++j)
-            sum += fabs(F[(size_t)i * k + j]);
+            sum += fabs(A[(size_t)i * k + j]);
         if (sum > largest) largest = sum;
     }
-    const double a = t->a = largest > 0 ? sqrt(largest) : 1;
+    return largest;
+}
+
+// F = D'D, and a its size.
+static void thin_products(const double *P, const double *D, int n, int k, thin *t, double *F) {
+    vkd_gemm_tn(k, k, n, 1, P, k, D, k, 0, t->X, k);
+    vkd_gram(k, n, P, k, t->W);
+    vkd_gram(k, n, D, k, F);
+    t->a = sqrt(largest_row(F, k));
+}
+
+// M, and S and a with it; F <- D'D + S X.
+static void thin_matrix(int k, thin *t, double *F) {
+    const size_t k2 = 2 * (size_t)k;
+    memcpy(t->S, t->X, (size_t)k * k * sizeof *t->S);
+    vkd_skew_part(t->S, k, 1);
+    vkd_gemm_nn(k, k, k, 1, t->S, k, t->X, k, 1, F, k);
+    const double size = largest_row(F, k), a = t->a = size > 0 ? sqrt(size) : 1;
     for (size_t i = 0; i < (size_t)k; ++i)
         for (size_t j = 0; j < (size_t)k; ++j) {
             t->M[i * k2 + j] = t->X[i * k + j];
@@ -64,12 +77,104 @@ static void thin_frame(const double *P, const double *D, int n, int k, thin *t,
     vkd_gemm_nn(k, k, k, -1, t->S, k, t->W, k, 1, t->M + k * k2 + k, 2 * k);
 }
 
+// For small steps, as every update is that re-bases, f's power series beats a 2k x 2k matrix. Rounding is
+// first taken out of the frame: N = (3 I - W)/2 brings P to P N, orthonormal but for the square of its
+// defect, and of X = N P'D the symmetric part Y is no tangent, D_t = D - P N Y. Then A (D_t y + P N x) = D_t
+// (S y + x) - P N F y with F = D_t'D_t + S S, and a term of the series costs two k x k products. V'V comes
+// out as I where P'P nearly is.
+static bool is_small_step(const thin *t, int k) {
+    static const double small = 0.5, rounding = 1e-4;
+    double defect = 0;
+    for (int i = 0; i < k; ++i)
+        for (int j = 0; j < k; ++j) {
+            const double e = t->W[(size_t)i * k + j] - (i == j);
+            defect += e * e;
+        }
+    return largest_row(t->X, k) + t->a <= small && defect <= rounding * rounding;
+}
+
+// S = skew, Y = sym of N X; F = D'D + S Y + (S Y)' - Y Y + S S.
+static void tangent_frame(const double *gram, const double *N, const double *X, int k, double *S, double *Y,
+                          double *F) {
+    const size_t kk = (size_t)k * k;
+    vkd_gemm_nn(k, k, k, 1, N, k, X, k, 0, S, k);
+    memcpy(Y, S, kk * sizeof *Y);
+    vkd_skew_part(S, k, 1);
+    for (size_t i = 0; i < kk; ++i)
+        Y[i] -= S[i];
+    vkd_gemm_nn(k, k, k, 1, S, k, Y, k, 0, F, k);
+    for (int i = 0; i < k; ++i)
+        for (int j = 0; j <= i; ++j) {
+            double *a = &F[(size_t)i * k + j], *b = &F[(size_t)j * k + i];
+            const double both = *a + *b + gram[(size_t)i * k + j];
+            *a = *b = both;
+        }
+    vkd_gemm_nn(k, k, k, -1, Y, k, Y, k, 1, F, k);
+    vkd_gemm_nn(k, k, k, 1, S, k, S, k, 1, F, k);
+}
+
+// C1, C2 = the sums of y and x over the terms of f's series, from [0; I] on.
+static void sum_series(const vkd_skew_function *f, const double *S, const double *F, double a, int k,
+                       double *C1, double *C2, double *scratch) // (4k,k)
+{
+    const size_t kk = (size_t)k * k;
+    double *y = scratch, *x = y + kk, *newY = x + kk, *newX = newY + kk;
+    memset(C1, 0, kk * sizeof *C1);
+    memset(C2, 0, kk * sizeof *C2);
+    for (int i = 0; i < k; ++i)
+        C1[(size_t)i * k + i] = C2[(size_t)i * k + i] = 1; // terms 0 and 1: [0; I] and [I; 0]
+    for (size_t i = 0; i < kk; ++i) {                      // term 2: [S; -F]
+        y[i] = f->quotient(2) * S[i];
+        x[i] = -f->quotient(2) * F[i];
+    }
+    for (int j = 3;; ++j) {
+        for (size_t i = 0; i < kk; ++i) {
+            C1[i] += y[i];
+            C2[i] += x[i];
+        }
+        if (!(a * frobenius(y, k) + frobenius(x, k) > 1e-15 * sqrt(k))) return; // the next is below rounding
+        const double q = f->quotient(j);
+        for (size_t i = 0; i < kk; ++i)
+            newY[i] = q * x[i];
+        vkd_gemm_nn(k, k, k, q, S, k, y, k, 1, newY, k);
+        vkd_gemm_nn(k, k, k, -q, F, k, y, k, 0, newX, k);
+        double *oldY = y, *oldX = x;
+        y = newY, x = newX, newY = oldY, newX = oldX;
+    }
+}
+
+// V = D_t C1 + P N C2 = D C1 + P N (C2 - Y C1)
+static void small_step(const vkd_skew_function *f, const double *P, const double *D, int n, int k,
+                       const thin *t,
+                       const double *gram, // (k,k) D'D
+                       double *V,
+                       double *work) // (10k,k)
+{
+    const size_t kk = (size_t)k * k;
+    double *N = work, *S = N + kk, *Y = S + kk, *F = Y + kk, *C1 = F + kk, *C2 = C1 + kk, *scratch = C2 + kk;
+    for (size_t i = 0; i < kk; ++i)
+        N[i] = -t->W[i] / 2;
+    for (int i = 0; i < k; ++i)
+        N[(size_t)i * k + i] += 1.5;
+    tangent_frame(gram, N, t->X, k, S, Y, F);
+    sum_series(f, S, F, t->a, k, C1, C2, scratch);
+    vkd_gemm_nn(k, k, k, -1, Y, k, C1, k, 1, C2, k);
+    vkd_gemm_nn(k, k, k, 1, N, k, C2, k, 0, S, k);
+    vkd_gemm_nn(n, k, k, 1, D, k, C1, k, 0, V, k);
+    vkd_gemm_nn(n, k, k, 1, P, k, S, k, 1, V, k);
+}
+
 static vkd_status thin_forward(const vkd_skew_function *f, const double *P, const double *D, int n, int k,
                                double *V, double *work) {
     const size_t kk = (size_t)k * k;
     thin t = {.X = work, .W = work + kk, .S = work + 2 * kk, .M = work + 3 * kk};
     double *F = work + 7 * kk, *Ct = F + kk; // Ct (k,2k)
-    thin_frame(P, D, n, k, &t, F);
+    thin_products(P, D, n, k, &t, F);
+    if (f->quotient && is_small_step(&t, k)) {
+        small_step(f, P, D, n, k, &t, F, V, Ct);
+        return VKD_OK;
+    }
+    thin_matrix(k, &t, F);
     const vkd_status status = f->forward(t.M, 2 * k, NULL, k, Ct, Ct + 2 * kk);
     if (status != VKD_OK) return status;
     vkd_gemm_nt(n, k, k, 1 / t.a, D, k, Ct, 2 * k, 0, V, k);
@@ -86,7 +191,8 @@ static vkd_status thin_adjoint(const vkd_skew_function *f, const double *P, cons
     const size_t kk = (size_t)k * k, k2 = 2 * (size_t)k;
     thin t = {.X = work, .W = work + kk, .S = work + 2 * kk, .M = work + 3 * kk};
     double *F = work + 7 * kk, *Ct = F + kk, *dCt = Ct + 2 * kk, *B = dCt + 2 * kk, *Q = B + 4 * kk;
-    thin_frame(P, D, n, k, &t, F);
+    thin_products(P, D, n, k, &t, F);
+    thin_matrix(k, &t, F);
     vkd_gemm_tn(k, k, n, 1 / t.a, G, k, D, k, 0, dCt, 2 * k);
     vkd_gemm_tn(k, k, n, 1, G, k, P, k, 0, dCt + k, 2 * k);
     const vkd_status status = f->adjoint(t.M, 2 * k, NULL, k, dCt, Ct, B, Q + kk);

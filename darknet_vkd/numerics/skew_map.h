@@ -31,6 +31,8 @@ typedef struct vkd_skew_function {
                           double *B,         // (m,m) =
                           double *work);
     size_t (*workspace)(int m); // doubles, for either
+    // The coefficient of M^j / M^(j-1) in f's power series, for small steps; null where that does not pay.
+    double (*quotient)(int j);
 } vkd_skew_function;
 
 size_t vkd_skew_map_workspace(const vkd_skew_function *f, int n, int k);
