@@ -112,10 +112,11 @@ static bool is_teacher_key(const vkd_cfg_line *line) {
     return false;
 }
 
-static bool is_header(const vkd_cfg_line *line, const char *name) {
+// "[NAME", whatever stands behind: also what a reader would refuse must not stay in a plain cfg.
+static bool is_header(const vkd_cfg_line *line, const char *start) {
     char header[64];
-    snprintf(header, sizeof(header), "[%s]", name);
-    return vkd_cfg_is(line->text, line->text_length, header);
+    vkd_cfg_squeeze(line->text, line->text_length, header, sizeof(header));
+    return !strncmp(header, start, strlen(start));
 }
 
 /*
@@ -128,9 +129,8 @@ static size_t strip_lines(const vkd_cfg_text *text) {
     vkd_cfg_line line = {0};
     while (vkd_cfg_text_next(text, &line)) {
         if (line.kind == VKD_LINE_SECTION) {
-            in_vkd =
-                is_header(&line, vkd_projection_section.name) || is_header(&line, vkd_whiten_section.name);
-            in_net = is_header(&line, "net") || is_header(&line, "network");
+            in_vkd = is_header(&line, "[vkd");
+            in_net = is_header(&line, "[net]") || is_header(&line, "[network]");
             kept += undecided;
             undecided = 0;
         }

@@ -27,7 +27,11 @@ static void load_teacher(network *net, const char *path, const vkd_cfg *cfg) {
     const vkd_run *run = vkd_run_options();
     const char *teacher_cfg = run->teacher_cfg ? run->teacher_cfg : cfg->teacher_cfg;
     const char *weights = run->teacher_weights ? run->teacher_weights : cfg->teacher_weights;
-    if (!teacher_cfg || !weights)
+    if (!teacher_cfg != !weights)
+        vkd_fail("%s: a teacher's %s is named but not its %s; give both, in [net] or as flags", path,
+                 teacher_cfg ? "cfg" : "weights",
+                 teacher_cfg ? "weights (teacher_weights)" : "cfg (teacher_cfg)");
+    if (!teacher_cfg)
         vkd_fail("%s: no teacher is named; expected teacher_cfg and teacher_weights in [net], or as flags",
                  path);
     const char *const files[] = {teacher_cfg, weights};

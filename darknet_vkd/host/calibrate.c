@@ -19,6 +19,15 @@ static bool waits(const vkd_tap *tap) {
     return vkd_target_needs_calibration(&tap->target);
 }
 
+void vkd_refuse_unused_calibration(const vkd_plugin *plugin) {
+    const char *file = vkd_run_options()->calibration;
+    for (int i = 0; i < plugin->tap_count; ++i)
+        if (plugin->taps[i]->options.whiten.statistics == VKD_OPTION_STATISTICS_CALIBRATED) return;
+    if (file)
+        vkd_fail("-calibration %s: found no tap with a teacher and [vkd_whiten] statistics=calibrated in %s",
+                 file, plugin->cfg.path);
+}
+
 bool vkd_needs_calibration(const vkd_plugin *plugin) {
     for (int i = 0; i < plugin->tap_count; ++i)
         if (waits(plugin->taps[i])) return true;
@@ -118,19 +127,25 @@ void vkd_calibrate(network *net, char *data_path) {
     }
     refresh(plugin);
     if (isatty(STDERR_FILENO)) fprintf(stderr, "\r\033[K");
-    fprintf(stderr, "Calibrated the teacher's statistics on %d pictures of %s\n", images, data_path);
+    fprintf(stderr, "Calibrated the teacher's statistics on %d draws from the %d pictures of %s\n", images,
+            training.pictures.count, data_path);
     free(input);
     free(truth);
     vkd_picture_list_free(&training.pictures);
 }
 
-void vkd_print_whitening(const vkd_plugin *plugin) {
+bool vkd_print_whitening(const vkd_plugin *plugin) {
+    bool all = true;
     for (int i = 0; i < plugin->tap_count; ++i) {
         const vkd_target *t = &plugin->taps[i]->target;
-        if (t->options->mode != VKD_OPTION_MODE_WHITEN || !(t->condition > 0)) continue;
-        fprintf(stderr, "  vkd tap %d  whitened: %d of %d directions kept, condition number %.3g\n", i,
-                t->kept, t->n, t->condition);
+        if (t->options->mode != VKD_OPTION_MODE_WHITEN) continue;
+        if (t->condition > 0)
+            fprintf(stderr, "  vkd tap %d  whitened: %d of %d directions kept, condition number %.3g\n", i,
+                    t->kept, t->n, t->condition);
+        else
+            all = false; // running statistics that have seen nothing yet
     }
+    return all;
 }
 
 // ---- the file

@@ -7,6 +7,9 @@
 // True where a tap waits for its statistics.
 bool vkd_needs_calibration(const vkd_plugin *plugin);
 
+// -calibration with a cfg that has no use for it is a mistake: one line and exit status 1.
+void vkd_refuse_unused_calibration(const vkd_plugin *plugin);
+
 // Shows the teacher so many of the data file's training pictures, loaded and augmented as for training, as
 // its taps ask for (images=). A function of -seed. A user's mistake is one line and exit status 1.
 void vkd_calibrate(network *net, char *data_path);
@@ -15,8 +18,9 @@ void vkd_calibrate(network *net, char *data_path);
 void vkd_calibration_write(network *net, const char *path);
 void vkd_calibration_read(network *net, const char *path);
 
-// Condition number and kept directions of every whitened tap whose statistics are there.
-void vkd_print_whitening(const vkd_plugin *plugin);
+// Condition number and kept directions of every whitened tap whose statistics are there; false where some are
+// not.
+bool vkd_print_whitening(const vkd_plugin *plugin);
 
 // darknet vkd calibrate DATA CFG -out FILE
 void vkd_calibrate_command(int argc, char **argv);

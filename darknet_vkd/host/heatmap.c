@@ -12,6 +12,8 @@
 #include <string.h>
 
 enum { panel_width = 196, gap = 4, letter_size = 2, title_height = VKD_LETTER_H * letter_size + 4 };
+// The legend, whose place is a row of its own height where the pictures are wide.
+enum { legend_height = 186, least_height = 24 };
 
 // The mean over blocks first where it is much larger, so that fine grain does not turn into noise.
 static image fit(image picture, int w, int h) {
@@ -34,9 +36,10 @@ static image fit(image picture, int w, int h) {
 vkd_sheet vkd_sheet_create(image picture, vkd_frame place) {
     double height = (double)panel_width * picture.h / picture.w;
     vkd_sheet s = {.panel_w = panel_width, .place = place};
-    s.panel_h = (int)fmin(fmax(height, 150), 2 * panel_width);
+    s.panel_h = (int)fmin(fmax(height, least_height), 2 * panel_width);
+    s.row_h = s.panel_h > legend_height ? s.panel_h : legend_height;
     s.w = VKD_SHEET_COLUMNS * (s.panel_w + gap) - gap;
-    s.h = VKD_SHEET_ROWS * (s.panel_h + title_height + gap) - gap;
+    s.h = s.panel_h + title_height + gap + s.row_h + title_height;
     s.pixels = malloc((size_t)s.w * (size_t)s.h * 3);
     if (!s.pixels) vkd_fail("no memory for a picture of %d x %d", s.w, s.h);
     memset(s.pixels, 24, (size_t)s.w * (size_t)s.h * 3);
@@ -111,14 +114,18 @@ static double value_at(const float *map, int h, int w, double x, double y) {
 // ---- panels
 // ------------------------------------------------------------------------------------------------
 
+static int row_top(const vkd_sheet *s, int row) {
+    return row * (s->panel_h + title_height + gap);
+}
+
 static unsigned char *pixel(vkd_sheet *s, int row, int column, int x, int y) {
-    int left = column * (s->panel_w + gap), top = row * (s->panel_h + title_height + gap) + title_height;
+    int left = column * (s->panel_w + gap), top = row_top(s, row) + title_height;
     return s->pixels + ((size_t)(top + y) * (size_t)s->w + (size_t)(left + x)) * 3;
 }
 
 static void put_title(vkd_sheet *s, int row, int column, const char *title) {
-    vkd_letter(s->pixels, s->w, s->h, column * (s->panel_w + gap) + 2,
-               row * (s->panel_h + title_height + gap) + 3, letter_size, title);
+    vkd_letter(s->pixels, s->w, s->h, column * (s->panel_w + gap) + 2, row_top(s, row) + 3, letter_size,
+               title);
 }
 
 static void set_pixel(unsigned char *to, const double *colour) {
@@ -173,7 +180,7 @@ void vkd_sheet_difference(vkd_sheet *s, int row, int column, const char *title, 
 
 void vkd_sheet_legend(vkd_sheet *s, int row, int column, const char *const *lines, int count) {
     enum { bar = 14, line = VKD_LETTER_H * letter_size + 2 };
-    int left = column * (s->panel_w + gap) + 2, top = row * (s->panel_h + title_height + gap);
+    int left = column * (s->panel_w + gap) + 2, top = row_top(s, row);
     for (int x = 0; x < s->panel_w - 8; ++x)
         for (int y = 0; y < bar; ++y) {
             double v = (double)x / (s->panel_w - 9), colour[3];

@@ -9,6 +9,7 @@
 typedef struct vkd_sheet {
     int w, h;              // of the whole
     int panel_w, panel_h;  // of one picture
+    int row_h;             // of the second row, which has the legend too
     unsigned char *pixels; // (h,w,3)
     image picture;         // at the panels' size
     vkd_frame place;       // where it lies in the maps

@@ -164,9 +164,8 @@ static void show_tap(const network *net, int i, bool resumed, image picture, vkd
     vkd_sheet_picture(&sheet, 0, 0, "picture");
     draw_before(&sheet, &f, t, &tap->shape);
     draw_after(&sheet, &f, &tap->shape);
-    vkd_sheet_legend(
-        &sheet, 1, 0,
-        (const char *const[]){text, "before: a scale", "for each", "after: one scale", "for all three"}, 5);
+    vkd_sheet_legend(&sheet, 1, 0,
+                     (const char *const[]){text, "before:", " a scale each", "after:", " one for all"}, 5);
     vkd_sheet_write(&sheet, path);
     printf("explained %.3f  %s\n", f.explained, path);
     vkd_sheet_free(&sheet);

@@ -296,6 +296,7 @@ void vkd_attach(network *net) {
     vkd_error err;
     if (vkd_cfg_read(plugin->cfg_path, &plugin->cfg, &err)) fail_with(&err);
     if (!has_taps(plugin)) {
+        vkd_refuse_unused_calibration(plugin);
         if (!plugin->keeps_momentum) return;
         hash_cfg(plugin);
         resume(net, plugin);
@@ -309,12 +310,13 @@ void vkd_attach(network *net) {
     hash_cfg(plugin);
     make_taps(net, plugin);
     if (plugin->only_shapes) return;
+    vkd_refuse_unused_calibration(plugin);
     resume(net, plugin);
     if (vkd_needs_calibration(plugin) && vkd_run_options()->calibration)
         vkd_calibration_read(net, vkd_run_options()->calibration);
     else if (vkd_needs_calibration(plugin))
         vkd_calibrate(net, vkd_run_options()->data);
-    vkd_print_whitening(plugin);
+    plugin->told_whitening = vkd_print_whitening(plugin);
 }
 
 void vkd_mask_padding(const network *net, size_t batch, int first) {

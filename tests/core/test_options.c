@@ -382,6 +382,7 @@ static void strip_leaves_the_plain_student(void **state) {
     assert_strips_to(STUDENT, STUDENT);
     assert_strips_to("", "");
     assert_strips_to(STUDENT "[vkd_projection]\nfrom=1", STUDENT);
+    assert_strips_to(STUDENT "[vkd_projection] # left\nfrom=1\n[vkd_projecton]\nfrom=2", STUDENT);
     // every byte of what is not ours stays: white space, CRLF, comments, a last line without a newline
     assert_strips_to(
         "#h\r\n[net]\r\nteacher_cfg = a b.cfg\r\n batch = 1 #x\r\n teacher_resize=1\r\nteacher_weights=w\r\n"

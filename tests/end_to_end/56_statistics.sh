@@ -52,7 +52,7 @@ check calibrated_on_the_pictures_asked_for samples
 check calibrated_from_the_file train file whole.cfg -seed 5 -calibration whole.cal
 check calibrated_from_the_file_is_the_same_run same whole/whole_final.weights file/whole_final.weights
 said() {
-    grep -q 'Calibrated the teacher.s statistics on 10 pictures of whole.data' whole.log &&
+    grep -q 'Calibrated the teacher.s statistics on 10 draws from the 12 pictures of whole.data' whole.log &&
         grep -qE 'vkd tap 0  whitened: [0-9]+ of 12 directions kept, condition number [0-9.e+]+$' whole.log &&
         ! grep -q 'Calibrated' file.log
 }

@@ -20,6 +20,10 @@ static void test_mistakes(void **state) {
         {"", "t.cfg: no sections"},
         {NET, "t.cfg:1: no layers after [net]"},
         {"# a\n" CONV, "t.cfg:2: found [convolutional], expected [net] first"},
+        {NET "[convolutional]\nfilters=1\nsize=1\nactivation=linear # the head\n",
+         "activation: found \"linear#thehead\"; expected linear, leaky, relu, logistic, tanh or another of "
+         "Darknet's, "
+         "and no comment behind it"},
         {NET "[convolutionall]\nfilters=1\n", "t.cfg:6: unknown section [convolutionall]"},
         {NET CONV "[net]\n", "t.cfg:12: unknown section [net]"},
         {NET "[dropout]\nprobability=.5\n", "t.cfg:6: [dropout]: found first, expected after a layer"},
