@@ -41,7 +41,7 @@ typedef struct buffer {
     size_t count;
 } buffer;
 
-enum { grid_buffers = 12, channel_buffers = 4 };
+enum { grid_buffers = 12, channel_buffers = 3 };
 
 // What depends on the grid: the one list of what is made, counted and freed.
 static void list_grid_buffers(vkd_tap *tap, buffer *list) {
@@ -74,8 +74,7 @@ static void list_channel_buffers(vkd_tap *tap, buffer *list) {
     const buffer buffers[channel_buffers] = {
         {&tap->folded, folds(tap), n * k},
         {&tap->cross, folds(tap), n * k},
-        {&tap->metric, folds(tap), n * n},
-        {&tap->gram, folds(tap), n * n},
+        {&tap->whitened, folds(tap), n * VKD_TAP_RUN},
     };
     memcpy(list, buffers, sizeof buffers);
 }
@@ -129,7 +128,6 @@ static vkd_status make_buffers(vkd_tap *tap) {
 
 static vkd_status make_folded(vkd_tap *tap) {
     buffer list[channel_buffers];
-    tap->metric_refresh = -1;
     list_channel_buffers(tap, list);
     return take(list, channel_buffers) ? VKD_OK : VKD_OUT_OF_MEMORY;
 }

@@ -19,6 +19,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+enum { VKD_TAP_RUN = 512 };
+
 typedef struct vkd_tap_shape {
     int batch;
     int k, h, w;   // student
@@ -50,11 +52,9 @@ typedef struct vkd_tap {
     float *weighted;  // (k,N) the student times that root
     float *residual;  // (n,N) where the loss is not l2 or P no isometry; else NULL
     // Whitening folded into the projection; NULL where it is not.
-    float *folded;       // (n,k) W'P
-    float *metric;       // (n,n) W'W
-    float *gram;         // (n,n) sum of weight z z'
-    float *cross;        // (n,k) sum of weight z x'
-    long metric_refresh; // of target.refreshes, that `metric` was made of
+    float *folded;   // (n,k) W'P
+    float *whitened; // (n,VKD_TAP_RUN) W z of some samples, for their length
+    float *cross;    // (n,k) sum of weight z x'
 
     // Running averages of gradient norms, for ratio=. 0 steps: none yet.
     double task_norm, loss_norm;

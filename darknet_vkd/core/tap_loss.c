@@ -11,36 +11,30 @@ bool vkd_tap_is_isometric(const vkd_tap_options *options, const vkd_projection *
     return options->loss == VKD_OPTION_LOSS_L2 && vkd_projection_is_isometry(p);
 }
 
-// What W'P and W'W depend on: P changes at every update, W when the statistics are refreshed.
+// P changes at every update, W when the statistics are refreshed.
 static void fold(vkd_tap *tap) {
     const vkd_projection *p = &tap->projection;
     int n = p->n, k = p->k;
-    const float *W = tap->target.W;
-    cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, n, k, n, 1, W, n, p->V, k, 0, tap->folded, k);
-    if (tap->metric_refresh == tap->target.refreshes) return;
-    cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, n, n, n, 1, W, n, W, n, 0, tap->metric, n);
-    tap->metric_refresh = tap->target.refreshes;
+    cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, n, k, n, 1, tap->target.W, n, p->V, k, 0,
+                tap->folded, k);
 }
 
-// sum |W z|^2 = <W'W, sum z z'>: half the work of W z.
+// sum |W z|^2, some samples at a time. <W'W, sum z z'> would be half the work, and lose digits as W's
+// condition number grows.
 static double folded_energy(vkd_tap *tap) {
     int n = tap->projection.n, samples = tap->samples.count;
-    cblas_ssyrk(CblasRowMajor, CblasLower, CblasNoTrans, n, samples, 1, tap->Z, samples, 0, tap->gram, n);
     double sum = 0;
-    for (int i = 0; i < n; ++i) {
-        const float *g = tap->gram + (size_t)i * (size_t)n, *m = tap->metric + (size_t)i * (size_t)n;
-        for (int j = 0; j < i; ++j)
-            sum += 2.0 * g[j] * m[j];
-        sum += (double)g[i] * m[i];
+    for (int begin = 0; begin < samples; begin += VKD_TAP_RUN) {
+        int width = samples - begin < VKD_TAP_RUN ? samples - begin : VKD_TAP_RUN;
+        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, n, width, n, 1, tap->target.W, n,
+                    tap->Z + begin, samples, 0, tap->whitened, width);
+        sum += vkd_dot(tap->whitened, tap->whitened, NULL, (size_t)n, (size_t)width);
     }
     return sum;
 }
 
 double vkd_tap_target_energy(vkd_tap *tap) {
-    if (tap->folded) {
-        fold(tap);
-        return folded_energy(tap);
-    }
+    if (tap->folded) return folded_energy(tap);
     return vkd_dot(tap->T, tap->T, NULL, (size_t)tap->shape.n, (size_t)tap->samples.count);
 }
 

@@ -1,6 +1,7 @@
 #define _POSIX_C_SOURCE 200809L
 #include "host/calibrate.h"
 
+#include "core/schedule.h"
 #include "host/hooks.h"
 #include "host/padding.h"
 #include "host/run.h"
@@ -28,9 +29,13 @@ void vkd_refuse_unused_calibration(const vkd_plugin *plugin) {
                  file, plugin->cfg.path);
 }
 
-bool vkd_needs_calibration(const vkd_plugin *plugin) {
+bool vkd_needs_calibration(const network *net) {
+    const vkd_plugin *plugin = vkd_of(net);
+    size_t batch = get_current_batch((network *)net);
     for (int i = 0; i < plugin->tap_count; ++i)
-        if (waits(plugin->taps[i])) return true;
+        if (waits(plugin->taps[i]) &&
+            !vkd_schedule_finished(&plugin->taps[i]->options, batch, (size_t)net->max_batches))
+            return true;
     return false;
 }
 
@@ -151,18 +156,24 @@ bool vkd_print_whitening(const vkd_plugin *plugin) {
 // ---- the file
 // ----------------------------------------------------------------------------------------------------
 
-// Of all that decides the statistics but the pictures.
+// Of what decides the statistics but the pictures and their augmentation.
 static uint64_t hash_of_taps(const network *net, const vkd_plugin *plugin) {
-    uint64_t hash = VKD_HASH_START;
+    vkd_error err;
+    uint64_t hash;
+    if (vkd_hash_file(plugin->teacher_cfg, &hash, &err)) vkd_fail("%s", err.text);
     for (int i = 0; i < plugin->tap_count; ++i) {
         const vkd_tap *tap = plugin->taps[i];
         const vkd_whiten_options *w = &tap->options.whiten;
         const int facts[] = {i,
                              net->w,
                              net->h,
+                             plugin->teacher->w,
+                             plugin->teacher->h,
                              tap->shape.h,
                              tap->shape.w,
                              tap->shape.n,
+                             tap->shape.th,
+                             tap->shape.tw,
                              w->mode,
                              w->images,
                              tap->options.pool,
@@ -221,6 +232,9 @@ void vkd_calibrate_command(int argc, char **argv) {
     if (!usable || given < 2 || !out)
         vkd_fail(
             "usage: darknet vkd calibrate DATA CFG -out FILE [-teacher_cfg F -teacher_weights F] [-seed N]");
+    if (vkd_run_options()->calibration)
+        vkd_fail("vkd calibrate: found -calibration %s; expected to make such a file, not to take one",
+                 vkd_run_options()->calibration);
     vkd_run_always_seed();
     vkd_run_set_data(files[0]);
     network *net = load_network(files[1], NULL, 0);

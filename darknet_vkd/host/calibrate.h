@@ -4,8 +4,8 @@
 
 #include "host/plugin.h"
 
-// True where a tap waits for its statistics.
-bool vkd_needs_calibration(const vkd_plugin *plugin);
+// True where a tap that still has batches before it waits for its statistics.
+bool vkd_needs_calibration(const network *net);
 
 // -calibration with a cfg that has no use for it is a mistake: one line and exit status 1.
 void vkd_refuse_unused_calibration(const vkd_plugin *plugin);

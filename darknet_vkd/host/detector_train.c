@@ -94,7 +94,9 @@ static request read_arguments(int argc, char **argv) {
                      flag);
         }
     }
-    if (given < 2) vkd_fail("usage: darknet detector train DATA CFG [WEIGHTS] [-seed N] [-map] [-clear]");
+    if (given < 2)
+        vkd_fail("usage: darknet detector train DATA CFG [WEIGHTS] [-teacher_cfg F -teacher_weights F] "
+                 "[-seed N] [-map] [-clear]");
     return r;
 }
 
@@ -120,6 +122,8 @@ static void load_student(training *t) {
     t->cfg_h = net->h;
     t->random = head.random != 0;
     t->args = vkd_detection_args(net, &t->data);
+    // A checkpoint of another batch size may end within one of this size: begin with a whole one.
+    *net->seen -= *net->seen % (size_t)t->args.n;
 }
 
 static int scaled_size(int size, double factor) {

@@ -268,6 +268,7 @@ void vkd_dump(int argc, char **argv) {
     network *net = vkd_load_for_pictures(r.cfg, r.weights, r.images, list.count);
     stay_within_the_run(net);
     vkd_run_set_data(r.data);
+    vkd_attach(net); // it may calibrate, on pictures of its own
     load_pictures(net, &list);
     step(net, r.cfg);
     fprintf(stderr, "One step on the first %d of %d pictures, seed %llu\n", net->batch, list.count,

@@ -312,9 +312,9 @@ void vkd_attach(network *net) {
     if (plugin->only_shapes) return;
     vkd_refuse_unused_calibration(plugin);
     resume(net, plugin);
-    if (vkd_needs_calibration(plugin) && vkd_run_options()->calibration)
+    if (vkd_needs_calibration(net) && vkd_run_options()->calibration)
         vkd_calibration_read(net, vkd_run_options()->calibration);
-    else if (vkd_needs_calibration(plugin))
+    else if (vkd_needs_calibration(net))
         vkd_calibrate(net, vkd_run_options()->data);
     plugin->told_whitening = vkd_print_whitening(plugin);
 }

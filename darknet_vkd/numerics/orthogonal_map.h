@@ -1,6 +1,6 @@
 // A map D -> V from the tangents at a base point P of the Stiefel manifold St(n,k) to St(n,k), and its
 // adjoint. For each of them the derivative at D = 0 is the identity on tangents, V'V = P'P up to rounding or
-// nearer to I, and D may be of any rank and size.
+// nearer to I, and a tangent D may be of any rank and size.
 #ifndef VKD_NUMERICS_ORTHOGONAL_MAP_H
 #define VKD_NUMERICS_ORTHOGONAL_MAP_H
 

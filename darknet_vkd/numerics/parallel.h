@@ -12,7 +12,7 @@
 #define VKD_PARALLEL_FOR_ON(count) VKD_PRAGMA(omp parallel for schedule(dynamic) num_threads(count))
 #else
 #define VKD_PARALLEL_FOR
-#define VKD_PARALLEL_FOR_ON(count)
+#define VKD_PARALLEL_FOR_ON(count) (void)(count);
 #endif
 
 // Threads there are, and the calling one's number below VKD_PARALLEL_FOR_ON.

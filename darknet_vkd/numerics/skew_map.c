@@ -47,7 +47,7 @@ static double largest_row(const double *A, int k) {
         double sum = 0;
         for (int j = 0; j < k; ++j)
             sum += fabs(A[(size_t)i * k + j]);
-        if (sum > largest) largest = sum;
+        if (!(sum <= largest)) largest = sum; // a NaN stays
     }
     return largest;
 }

@@ -2,11 +2,6 @@
 # `darknet vkd dump` and scripts/check_dump.py: a step as files, which NumPy finds right, and no other trace of it.
 # shellcheck disable=SC1091,SC2119,SC2154,SC2034,SC2317 # common.bash, and functions that check() calls
 . "$(dirname "$0")/common.bash"
-python=
-for candidate in python3 /usr/bin/python3; do
-    if "$candidate" -c 'import numpy' 2>/dev/null; then python=$candidate && break; fi
-done
-: "${python:=python3}"
 pictures 5
 check dump_teacher teacher
 data_file d

@@ -13,6 +13,13 @@ trap 'rm -rf "$work"' EXIT
 cd "$work" || exit 1
 status=0
 
+# A Python with NumPy: the first on the path, or Debian's.
+python=
+for candidate in python3 /usr/bin/python3; do
+    if "$candidate" -c 'import numpy' 2>/dev/null; then python=$candidate && break; fi
+done
+: "${python:=python3}"
+
 # check NAME COMMAND...: `ok NAME` if the command succeeds, else `not ok NAME` and the end of what it said.
 check() {
     local name=$1
