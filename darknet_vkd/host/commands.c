@@ -73,6 +73,10 @@ static void run_vkd(int argc, char **argv) {
     fprintf(stderr, "usage:\n");
     for (int i = 0; i < command_count; ++i)
         fprintf(stderr, "  darknet vkd %s %s\n", commands[i].name, commands[i].help);
+    fprintf(
+        stderr,
+        "Where a run is made they also take -seed N, -teacher_cfg F, -teacher_weights F and -calibration F, "
+        "as training does.\n");
     exit(EXIT_FAILURE);
 }
 

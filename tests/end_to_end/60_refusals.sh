@@ -30,7 +30,7 @@ changed() {
 }
 
 # ---- the command line ----
-usage="usage: darknet detector train DATA CFG [WEIGHTS] [-seed N] [-map] [-clear]"
+usage="usage: darknet detector train DATA CFG [WEIGHTS] [-teacher_cfg F -teacher_weights F] [-seed N] [-map] [-clear]"
 refused no_cfg "$usage" r.data
 refused nothing "$usage"
 unknown_option=$("$DARKNET" detector train r.data plain.cfg -no_such 2>&1 | tail -n 1)
