@@ -69,7 +69,31 @@ static vkd_status function_adjoint(const double *M, int m, const double *Rt, int
     return VKD_OK;
 }
 
-static const vkd_skew_function function = {function_forward, function_adjoint, function_workspace, NULL};
+// K [y; x] = [0; I] by blocks: x = I - F y/2 leaves (I - S/2 + F/4) y = I/2, a k x k system. C1 = 2 y, C2 = 2
+// x - I.
+static vkd_status tangent_step(const double *S, const double *F, double size, int k, double *C1, double *C2,
+                               double *scratch) {
+    (void)size;
+    const size_t kk = (size_t)k * k;
+    double *K = scratch;
+    lapack_int *pivots = (lapack_int *)(K + kk); // (k) in room for (3k,k)
+    if (!vkd_all_finite_double(S, kk) || !vkd_all_finite_double(F, kk)) return VKD_NOT_FINITE;
+    for (size_t i = 0; i < kk; ++i) {
+        K[i] = S[i] / -2 + F[i] / 4;
+        C1[i] = C2[i] = 0;
+    }
+    for (int i = 0; i < k; ++i) {
+        K[(size_t)i * k + i] += 1;
+        C1[(size_t)i * k + i] = C2[(size_t)i * k + i] = 1;
+    }
+    // Row-major K is LAPACK's K', and so is C1: K' read as columns, y' as columns, is the same system.
+    if (LAPACKE_dgesv_work(LAPACK_COL_MAJOR, k, k, K, k, pivots, C1, k) != 0) return VKD_SINGULAR;
+    vkd_gemm_nn(k, k, k, -0.5, F, k, C1, k, 1, C2, k);
+    return VKD_OK;
+}
+
+static const vkd_skew_function function = {function_forward, function_adjoint, function_workspace,
+                                           tangent_step};
 
 static vkd_status forward(const double *P, const double *D, int n, int k, double *V, double *work) {
     return vkd_skew_map_forward(&function, P, D, n, k, V, work);

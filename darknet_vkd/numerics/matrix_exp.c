@@ -213,12 +213,38 @@ static vkd_status function_adjoint(const double *M, int m, const double *Rt, int
     return VKD_OK;
 }
 
-static double quotient_of_terms(int j) { // 1/j! over 1/(j-1)!
-    return 1.0 / j;
+// The power series beats Pade approximants for small steps: a term [y; x] costs two k x k products.
+static vkd_status tangent_step(const double *S, const double *F, double size, int k, double *C1, double *C2,
+                               double *scratch) {
+    const size_t kk = (size_t)k * k;
+    double *y = scratch, *x = y + kk, *newY = x + kk, *newX = newY + kk;
+    memset(C1, 0, kk * sizeof *C1);
+    memset(C2, 0, kk * sizeof *C2);
+    for (int i = 0; i < k; ++i)
+        C1[(size_t)i * k + i] = C2[(size_t)i * k + i] = 1; // terms 0 and 1: [0; I] and [I; 0]
+    for (size_t i = 0; i < kk; ++i) {                      // term 2: [S; -F]
+        y[i] = S[i] / 2;
+        x[i] = -F[i] / 2;
+    }
+    for (int j = 3;; ++j) {
+        for (size_t i = 0; i < kk; ++i) {
+            C1[i] += y[i];
+            C2[i] += x[i];
+        }
+        if (!(size * cblas_dnrm2(k * k, y, 1) + cblas_dnrm2(k * k, x, 1) > 1e-15 * sqrt(k)))
+            return VKD_OK; // the next is below rounding
+        const double q = 1.0 / j;
+        for (size_t i = 0; i < kk; ++i)
+            newY[i] = q * x[i];
+        vkd_gemm_nn(k, k, k, q, S, k, y, k, 1, newY, k);
+        vkd_gemm_nn(k, k, k, -q, F, k, y, k, 0, newX, k);
+        double *oldY = y, *oldX = x;
+        y = newY, x = newX, newY = oldY, newX = oldX;
+    }
 }
 
 static const vkd_skew_function function = {function_forward, function_adjoint, function_workspace,
-                                           quotient_of_terms};
+                                           tangent_step};
 
 static vkd_status forward(const double *P, const double *D, int n, int k, double *V, double *work) {
     return vkd_skew_map_forward(&function, P, D, n, k, V, work);

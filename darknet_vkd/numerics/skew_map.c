@@ -37,10 +37,6 @@ typedef struct thin {
     double a, *X, *W, *S, *M; // (k,k), (k,k), (k,k), (2k,2k)
 } thin;
 
-static double frobenius(const double *A, int k) {
-    return cblas_dnrm2(k * k, A, 1);
-}
-
 static double largest_row(const double *A, int k) {
     double largest = 0;
     for (int i = 0; i < k; ++i) {
@@ -77,11 +73,10 @@ static void thin_matrix(int k, thin *t, double *F) {
     vkd_gemm_nn(k, k, k, -1, t->S, k, t->W, k, 1, t->M + k * k2 + k, 2 * k);
 }
 
-// For small steps, as every update is that re-bases, f's power series beats a 2k x 2k matrix. Rounding is
-// first taken out of the frame: N = (3 I - W)/2 brings P to P N, orthonormal but for the square of its
-// defect, and of X = N P'D the symmetric part Y is no tangent, D_t = D - P N Y. Then A (D_t y + P N x) = D_t
-// (S y + x) - P N F y with F = D_t'D_t + S S, and a term of the series costs two k x k products. V'V comes
-// out as I where P'P nearly is.
+// Small steps, as every update is that re-bases. Rounding is first taken out of the frame: N = (3 I - W)/2
+// brings P to P N, orthonormal but for the square of its defect, and of X = N P'D the symmetric part Y is no
+// tangent, D_t = D - P N Y. Then A (D_t y + P N x) = D_t (S y + x) - P N F y with F = D_t'D_t + S S: f meets
+// a 2k x 2k matrix with two k x k blocks in it. V'V comes out as I where P'P nearly is.
 static bool is_small_step(const thin *t, int k) {
     static const double small = 0.5, rounding = 1e-4;
     double defect = 0;
@@ -113,42 +108,12 @@ static void tangent_frame(const double *gram, const double *N, const double *X, 
     vkd_gemm_nn(k, k, k, 1, S, k, S, k, 1, F, k);
 }
 
-// C1, C2 = the sums of y and x over the terms of f's series, from [0; I] on.
-static void sum_series(const vkd_skew_function *f, const double *S, const double *F, double a, int k,
-                       double *C1, double *C2, double *scratch) // (4k,k)
-{
-    const size_t kk = (size_t)k * k;
-    double *y = scratch, *x = y + kk, *newY = x + kk, *newX = newY + kk;
-    memset(C1, 0, kk * sizeof *C1);
-    memset(C2, 0, kk * sizeof *C2);
-    for (int i = 0; i < k; ++i)
-        C1[(size_t)i * k + i] = C2[(size_t)i * k + i] = 1; // terms 0 and 1: [0; I] and [I; 0]
-    for (size_t i = 0; i < kk; ++i) {                      // term 2: [S; -F]
-        y[i] = f->quotient(2) * S[i];
-        x[i] = -f->quotient(2) * F[i];
-    }
-    for (int j = 3;; ++j) {
-        for (size_t i = 0; i < kk; ++i) {
-            C1[i] += y[i];
-            C2[i] += x[i];
-        }
-        if (!(a * frobenius(y, k) + frobenius(x, k) > 1e-15 * sqrt(k))) return; // the next is below rounding
-        const double q = f->quotient(j);
-        for (size_t i = 0; i < kk; ++i)
-            newY[i] = q * x[i];
-        vkd_gemm_nn(k, k, k, q, S, k, y, k, 1, newY, k);
-        vkd_gemm_nn(k, k, k, -q, F, k, y, k, 0, newX, k);
-        double *oldY = y, *oldX = x;
-        y = newY, x = newX, newY = oldY, newX = oldX;
-    }
-}
-
 // V = D_t C1 + P N C2 = D C1 + P N (C2 - Y C1)
-static void small_step(const vkd_skew_function *f, const double *P, const double *D, int n, int k,
-                       const thin *t,
-                       const double *gram, // (k,k) D'D
-                       double *V,
-                       double *work) // (10k,k)
+static vkd_status small_step(const vkd_skew_function *f, const double *P, const double *D, int n, int k,
+                             const thin *t,
+                             const double *gram, // (k,k) D'D
+                             double *V,
+                             double *work) // (10k,k)
 {
     const size_t kk = (size_t)k * k;
     double *N = work, *S = N + kk, *Y = S + kk, *F = Y + kk, *C1 = F + kk, *C2 = C1 + kk, *scratch = C2 + kk;
@@ -157,11 +122,13 @@ static void small_step(const vkd_skew_function *f, const double *P, const double
     for (int i = 0; i < k; ++i)
         N[(size_t)i * k + i] += 1.5;
     tangent_frame(gram, N, t->X, k, S, Y, F);
-    sum_series(f, S, F, t->a, k, C1, C2, scratch);
+    const vkd_status status = f->tangent(S, F, t->a, k, C1, C2, scratch);
+    if (status != VKD_OK) return status;
     vkd_gemm_nn(k, k, k, -1, Y, k, C1, k, 1, C2, k);
     vkd_gemm_nn(k, k, k, 1, N, k, C2, k, 0, S, k);
     vkd_gemm_nn(n, k, k, 1, D, k, C1, k, 0, V, k);
     vkd_gemm_nn(n, k, k, 1, P, k, S, k, 1, V, k);
+    return VKD_OK;
 }
 
 static vkd_status thin_forward(const vkd_skew_function *f, const double *P, const double *D, int n, int k,
@@ -170,10 +137,7 @@ static vkd_status thin_forward(const vkd_skew_function *f, const double *P, cons
     thin t = {.X = work, .W = work + kk, .S = work + 2 * kk, .M = work + 3 * kk};
     double *F = work + 7 * kk, *Ct = F + kk; // Ct (k,2k)
     thin_products(P, D, n, k, &t, F);
-    if (f->quotient && is_small_step(&t, k)) {
-        small_step(f, P, D, n, k, &t, F, V, Ct);
-        return VKD_OK;
-    }
+    if (is_small_step(&t, k)) return small_step(f, P, D, n, k, &t, F, V, Ct);
     thin_matrix(k, &t, F);
     const vkd_status status = f->forward(t.M, 2 * k, NULL, k, Ct, Ct + 2 * kk);
     if (status != VKD_OK) return status;

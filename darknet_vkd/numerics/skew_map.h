@@ -31,8 +31,14 @@ typedef struct vkd_skew_function {
                           double *B,         // (m,m) =
                           double *work);
     size_t (*workspace)(int m); // doubles, for either
-    // The coefficient of M^j / M^(j-1) in f's power series, for small steps; null where that does not pay.
-    double (*quotient)(int j);
+    // C = [C1; C2] = f(M) [0; I] for M = [[S, I], [-F, 0]], what M is along a tangent at an orthonormal P.
+    vkd_status (*tangent)(const double *S, // (k,k) skew
+                          const double *F, // (k,k) symmetric
+                          double size,     // of D, |F| about its square
+                          int k,
+                          double *C1,       // (k,k) =
+                          double *C2,       // (k,k) =
+                          double *scratch); // (4k,k)
 } vkd_skew_function;
 
 size_t vkd_skew_map_workspace(const vkd_skew_function *f, int n, int k);

@@ -277,6 +277,35 @@ static inline void check_against_dense(const vkd_orthogonal_map *map, dense_twin
     }
 }
 
+// The steps of every update go by a series of their own: tangents and others against the dense twin, and from
+// a P that is only nearly orthonormal to a V that is so but for the square of that.
+static inline void check_small_steps(const vkd_orthogonal_map *map, dense_twin twin) {
+    enum { n = 24, k = 5, nk = n * k };
+    const double sizes[] = {0.2, 0.02, 1e-5}, parts[] = {0, 0.3}, defects[] = {0, 1e-5};
+    for (size_t c = 0; c < COUNT(sizes) * COUNT(parts) * COUNT(defects); ++c) {
+        const double size = sizes[c % 3], part = parts[c / 3 % 2], defect = defects[c / 6];
+        float *P = random_point(n, k, 7), *D = random_tangent(P, n, k, 0, size, 8),
+              *other = normal_floats(nk, 9);
+        double *Pd = exact_point(n, k, 7), *Dd = widened(D, nk), want[nk], got[nk];
+        double *work = doubles(map->workspace(n, k));
+        for (int i = 0; i < nk; ++i) {
+            Dd[i] += part * size / sqrt(nk) * other[i]; // along P as well
+            Pd[i] *= i % k == 2 ? 1 + defect / 2 : 1;
+        }
+        assert_ok(map->forward(Pd, Dd, n, k, got, work));
+        twin(Pd, Dd, n, k, want);
+        if (defect == 0) assert_below(relative_doubles(got, want, nk) / (n * EPS64), 30);
+        assert_below(relative_doubles(got, want, nk), 2 * defect + 30 * n * EPS64);
+        assert_below(defect_doubles(got, n, k), 2 * defect * defect + 30 * n * EPS64);
+        free(P);
+        free(D);
+        free(other);
+        free(Pd);
+        free(Dd);
+        free(work);
+    }
+}
+
 // A large square takes another way in the shell; what is left is float32 rounding of the step, and V'V = I.
 static inline void check_large_square(const vkd_orthogonal_map *map) {
     enum { k = 260 };

@@ -37,11 +37,16 @@ static void rejects(void **state) {
     check_rejects(&vkd_map_cayley);
 }
 
+static void small_steps(void **state) {
+    (void)state;
+    check_small_steps(&vkd_map_cayley, twin_cayley);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(reference),           cmocka_unit_test(dense),
-        cmocka_unit_test(large_square),        cmocka_unit_test(first_order),
-        cmocka_unit_test(adjoint_differences), cmocka_unit_test(rejects),
+        cmocka_unit_test(small_steps),  cmocka_unit_test(reference),   cmocka_unit_test(dense),
+        cmocka_unit_test(large_square), cmocka_unit_test(first_order), cmocka_unit_test(adjoint_differences),
+        cmocka_unit_test(rejects),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
