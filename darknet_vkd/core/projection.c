@@ -5,6 +5,7 @@
 #include "numerics/householder.h"
 #include "numerics/matrix_exp.h"
 #include "numerics/polar.h"
+#include "numerics/reduce.h"
 #include "numerics/stiefel.h"
 
 #include <cblas.h>
@@ -119,10 +120,7 @@ void vkd_projection_accumulate(vkd_projection *p, const float *e, const float *x
 }
 
 static double frobenius_norm(const float *x, size_t n) {
-    double sum = 0;
-    for (size_t i = 0; i < n; ++i)
-        sum += (double)x[i] * x[i];
-    return sqrt(sum);
+    return sqrt(vkd_dot(x, x, NULL, 1, n));
 }
 
 static bool all_zero(const float *x, size_t n) {

@@ -18,7 +18,15 @@ bool vkd_all_finite(const float *x, size_t n) {
 }
 
 bool vkd_all_finite_double(const double *x, size_t n) {
-    for (size_t i = 0; i < n; ++i)
-        if (!vkd_is_finite(x[i])) return false;
+    for (size_t begin = 0; begin < n; begin += BLOCK) {
+        const size_t end = n - begin < BLOCK ? n : begin + BLOCK;
+        uint64_t bad = 0;
+        for (size_t i = begin; i < end; ++i) {
+            uint64_t bits;
+            memcpy(&bits, &x[i], sizeof bits);
+            bad |= (uint64_t)((bits & UINT64_C(0x7ff0000000000000)) == UINT64_C(0x7ff0000000000000));
+        }
+        if (bad) return false;
+    }
     return true;
 }

@@ -5,6 +5,8 @@
 #include <cblas.h>
 #include <stddef.h>
 
+#include "numerics/parallel.h"
+
 // C (m,n) = alpha A (m,l) B (l,n) + beta C; ld* are row strides.
 static inline void vkd_gemm_nn(int m, int n, int l, double alpha, const double *A, int lda, const double *B,
                                int ldb, double beta, double *C, int ldc) {
@@ -60,12 +62,14 @@ static inline void vkd_skew_part(double *S, int k, double scale) {
 
 // y (rows,cols) = x with row strides ldy, ldx.
 static inline void vkd_widen(const float *x, int ldx, int rows, int cols, double *y, int ldy) {
+    VKD_PARALLEL_FOR
     for (int i = 0; i < rows; ++i)
         for (int j = 0; j < cols; ++j)
             y[(size_t)i * ldy + j] = x[(size_t)i * ldx + j];
 }
 
 static inline void vkd_narrow(const double *x, size_t n, float *y) {
+    VKD_PARALLEL_FOR
     for (size_t i = 0; i < n; ++i)
         y[i] = (float)x[i];
 }
