@@ -92,8 +92,8 @@ static vkd_status tangent_step(const double *S, const double *F, double size, in
     return VKD_OK;
 }
 
-static const vkd_skew_function function = {function_forward, function_adjoint, function_workspace,
-                                           tangent_step};
+static const vkd_skew_function function = {function_forward, function_adjoint, function_workspace};
+static const vkd_tangent_map tangent = {vkd_skew_coordinates, tangent_step};
 
 static vkd_status forward(const double *P, const double *D, int n, int k, double *V, double *work) {
     return vkd_skew_map_forward(&function, P, D, n, k, V, work);
@@ -112,4 +112,4 @@ static size_t workspace(int n, int k) {
     return vkd_skew_map_workspace(&function, n, k);
 }
 
-const vkd_orthogonal_map vkd_map_cayley = {forward, adjoint, workspace, square};
+const vkd_orthogonal_map vkd_map_cayley = {forward, adjoint, workspace, square, &tangent};

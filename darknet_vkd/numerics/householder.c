@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "numerics/finite.h"
 #include "numerics/linalg.h"
 
 // Two products of reflectors meet here, both in compact WY form (Schreiber, Van Loan 1989):
@@ -166,4 +167,49 @@ static vkd_status adjoint(const double *P, const double *D, const double *G, int
     return VKD_OK;
 }
 
-const vkd_orthogonal_map vkd_map_householder = {forward, adjoint, workspace, NULL};
+// ------------------------------------------------------------------------------------------- small steps
+//
+// B drops out. The top of B'D is E'B'D = P'D, whose strict lower triangle L is all that the map reads of it,
+// and with B E = P the reflectors stand at B W = P (I + L/2) + D_n/2, D_n = D - P S the part normal to span
+// P: W'W = A'A + F/4 with A = I + L/2, and V = B W F_h - P = P (A F_h - I) + (D - P S) F_h/2.
+
+static void coordinates(const double *X, int k, double *S) {
+    for (int i = 0; i < k; ++i) {
+        S[(size_t)i * k + i] = 0;
+        for (int j = 0; j < i; ++j) {
+            S[(size_t)i * k + j] = X[(size_t)i * k + j];
+            S[(size_t)j * k + i] = -X[(size_t)i * k + j];
+        }
+    }
+}
+
+// F_h = N^-1 A'. With S = L - L', A - S/2 = I + L'/2 = A': C1 = F_h/2, C2 = A' F_h - I.
+static vkd_status tangent_step(const double *S, const double *F, double size, int k, double *C1, double *C2,
+                               double *scratch) {
+    (void)size;
+    const size_t kk = (size_t)k * k;
+    double *A = scratch, *N = A + kk;
+    for (int i = 0; i < k; ++i)
+        for (int j = 0; j < k; ++j) {
+            const size_t at = (size_t)i * k + j;
+            A[at] = j < i ? S[at] / 2 : i == j;
+            C1[(size_t)j * k + i] = A[at];
+        }
+    vkd_gram(k, k, A, k, N);
+    for (size_t i = 0; i < kk; ++i)
+        N[i] += F[i] / 4;
+    for (int i = 0; i < k; ++i)
+        N[(size_t)i * k + i] /= 2;
+    cblas_dtrsm(CblasRowMajor, CblasLeft, CblasUpper, CblasNoTrans, CblasNonUnit, k, k, 1, N, k, C1, k);
+    memcpy(C2, C1, kk * sizeof *C2);
+    cblas_dtrmm(CblasRowMajor, CblasLeft, CblasLower, CblasTrans, CblasUnit, k, k, 1, A, k, C2, k);
+    for (size_t i = 0; i < kk; ++i)
+        C1[i] /= 2;
+    for (int i = 0; i < k; ++i)
+        C2[(size_t)i * k + i] -= 1;
+    return vkd_all_finite_double(C1, kk) ? VKD_OK : VKD_NOT_FINITE;
+}
+
+static const vkd_tangent_map tangent = {coordinates, tangent_step};
+
+const vkd_orthogonal_map vkd_map_householder = {forward, adjoint, workspace, NULL, &tangent};

@@ -29,14 +29,19 @@ static inline void vkd_gemm_nt(int m, int n, int l, double alpha, const double *
 // cache.
 enum { VKD_LINE = 8 };
 
-// C (m,m) = A'A for A (l,m), both triangles; half the work of a product.
-static inline void vkd_gram(int m, int l, const double *A, int lda, double *C) {
-    cblas_dsyrk(CblasRowMajor, CblasLower, CblasTrans, m, l, 1, A, lda, 0, C, m);
+// The upper triangle of C (m,m) = the lower one.
+static inline void vkd_mirror(double *C, int m) {
     for (int i0 = 0; i0 < m; i0 += VKD_LINE)
         for (int j0 = 0; j0 <= i0; j0 += VKD_LINE)
             for (int i = i0; i < m && i < i0 + VKD_LINE; ++i)
                 for (int j = j0; j < i && j < j0 + VKD_LINE; ++j)
                     C[(size_t)j * m + i] = C[(size_t)i * m + j];
+}
+
+// C (m,m) = A'A for A (l,m), both triangles; half the work of a product.
+static inline void vkd_gram(int m, int l, const double *A, int lda, double *C) {
+    cblas_dsyrk(CblasRowMajor, CblasLower, CblasTrans, m, l, 1, A, lda, 0, C, m);
+    vkd_mirror(C, m);
 }
 
 // y (cols,rows) = x', x (rows,cols).

@@ -5,9 +5,17 @@
 
 #include "numerics/finite.h"
 #include "numerics/linalg.h"
+#include "numerics/reduce.h"
+
+enum { FRAME = 5 }; // k x k matrices: X, W, H, K, C
+
+size_t vkd_map_forward_workspace(const vkd_orthogonal_map *map, int n, int k) {
+    const size_t frame = FRAME * (size_t)k * (size_t)k + vkd_frame_workspace(k), other = map->workspace(n, k);
+    return frame > other ? frame : other;
+}
 
 size_t vkd_map_workspace(const vkd_orthogonal_map *map, int n, int k) {
-    return 4 * (size_t)n * (size_t)k + map->workspace(n, k);
+    return 4 * (size_t)n * (size_t)k + vkd_map_forward_workspace(map, n, k);
 }
 
 static vkd_status check(const float *P, const float *D, int n, int k) {
@@ -16,20 +24,14 @@ static vkd_status check(const float *P, const float *D, int n, int k) {
     return vkd_all_finite(P, nk) && vkd_all_finite(D, nk) ? VKD_OK : VKD_NOT_FINITE;
 }
 
-static bool is_zero(const float *x, size_t n) {
-    for (size_t i = 0; i < n; ++i)
-        if (x[i] != 0) return false;
-    return true;
-}
-
 static vkd_status narrow(const double *x, size_t n, float *y) {
     if (!vkd_all_finite_double(x, n)) return VKD_NOT_FINITE;
     vkd_narrow(x, n, y);
     return VKD_OK;
 }
 
-// A square from here on is worth a product in float32.
-enum { LARGE_SQUARE = 256 };
+// From here on products in float32 are worth it.
+enum { LARGE = 1 << 15 };
 
 // P (k,k) in float64 and as given; M = skew(D'P) through a float32 product.
 static vkd_status forward_square(const vkd_orthogonal_map *map, const double *Pd, const float *P,
@@ -42,22 +44,98 @@ static vkd_status forward_square(const vkd_orthogonal_map *map, const double *Pd
     return map->square(Pd, M, k, V, V + (size_t)k * k);
 }
 
+typedef struct step {
+    vkd_frame frame;
+    double *K, *C, *work;
+} step;
+
+static step step_in(double *work, int k) {
+    const size_t kk = (size_t)k * k;
+    return (step){.frame = {work, work + kk, work + 2 * kk},
+                  .K = work + 3 * kk,
+                  .C = work + 4 * kk,
+                  .work = work + FRAME * kk};
+}
+
+// Whether a D of this square length could be a small step: spares large ones the products.
+static bool may_be_small(double square, int n, int k) {
+    return n > k && square < 0.25 * k;
+}
+
+vkd_status vkd_map_forward_double(const vkd_orthogonal_map *map, const double *P, const double *D, int n,
+                                  int k, double *V, double *work) {
+    const size_t nk = (size_t)n * k;
+    const step s = step_in(work, k);
+    if (may_be_small(cblas_ddot((int)nk, D, 1, D, 1), n, k)) {
+        vkd_gemm_tn(k, k, n, 1, P, k, D, k, 0, s.frame.X, k);
+        vkd_gram(k, n, P, k, s.frame.W);
+        vkd_gram(k, n, D, k, s.frame.H);
+        if (vkd_frame_is_small(&s.frame, k)) {
+            const vkd_status status = vkd_frame_step(map->tangent, &s.frame, k, s.K, s.C, s.work);
+            if (status != VKD_OK) return status;
+            memcpy(V, P, nk * sizeof *V);
+            vkd_gemm_nn(n, k, k, 1, P, k, s.K, k, 1, V, k);
+            vkd_gemm_nn(n, k, k, 1, D, k, s.C, k, 1, V, k);
+            return VKD_OK;
+        }
+    }
+    return map->forward(P, D, n, k, V, work);
+}
+
+// The same with the n x k products in float32. Pd (n,k) is P, and scratch after its Gram matrix.
+static vkd_status forward_single(const vkd_orthogonal_map *map, double *Pd, const float *P, const float *D,
+                                 int n, int k, float *V, double *work, bool *is_small) {
+    const size_t nk = (size_t)n * k, kk = (size_t)k * k;
+    const step s = step_in(work, k);
+    void *scratch = s.K; // (2k,k) doubles, four of floats
+    float *product = scratch;
+    cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, k, k, n, 1, P, k, D, k, 0, product, k);
+    vkd_widen(product, k, k, k, s.frame.X, k);
+    cblas_ssyrk(CblasRowMajor, CblasLower, CblasTrans, k, n, 1, D, k, 0, product, k);
+    vkd_widen(product, k, k, k, s.frame.H, k);
+    vkd_mirror(s.frame.H, k);
+    vkd_gram(k, n, Pd, k, s.frame.W);
+    *is_small = vkd_frame_is_small(&s.frame, k);
+    if (!*is_small) return VKD_OK;
+    const vkd_status status = vkd_frame_step(map->tangent, &s.frame, k, s.K, s.C, s.work);
+    if (status != VKD_OK) return status;
+    scratch = s.work;
+    float *K = scratch, *C = K + kk;
+    vkd_narrow(s.K, kk, K);
+    vkd_narrow(s.C, kk, C);
+    scratch = Pd;
+    float *sum = scratch;
+    memcpy(sum, P, nk * sizeof *sum);
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, n, k, k, 1, P, k, K, k, 1, sum, k);
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, n, k, k, 1, D, k, C, k, 1, sum, k);
+    if (!vkd_all_finite(sum, nk)) return VKD_NOT_FINITE;
+    memcpy(V, sum, nk * sizeof *V);
+    return VKD_OK;
+}
+
 vkd_status vkd_map_forward(const vkd_orthogonal_map *map, const float *P, const float *D, int n, int k,
                            float *V, double *work) {
     vkd_status status = check(P, D, n, k);
     if (status != VKD_OK) return status;
     const size_t nk = (size_t)n * k;
-    if (is_zero(D, nk)) {
+    const double square = vkd_dot(D, D, NULL, 1, nk);
+    if (square == 0) {
         memmove(V, P, nk * sizeof *V);
         return VKD_OK;
     }
     double *Pd = work, *Dd = Pd + nk, *Vd = Dd + nk;
     vkd_widen(P, k, n, k, Pd, k);
-    if (n == k && k >= LARGE_SQUARE && map->square) {
+    if (nk >= LARGE && may_be_small(square, n, k)) {
+        bool is_small;
+        status = forward_single(map, Pd, P, D, n, k, V, Dd, &is_small);
+        if (status != VKD_OK || is_small) return status;
+        vkd_widen(P, k, n, k, Pd, k);
+    }
+    if (n == k && nk >= LARGE && map->square) {
         status = forward_square(map, Pd, P, D, k, Dd, Vd);
     } else {
         vkd_widen(D, k, n, k, Dd, k);
-        status = map->forward(Pd, Dd, n, k, Vd, Vd + nk);
+        status = vkd_map_forward_double(map, Pd, Dd, n, k, Vd, Vd + nk);
     }
     return status == VKD_OK ? narrow(Vd, nk, V) : status;
 }

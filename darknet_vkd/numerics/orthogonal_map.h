@@ -7,6 +7,7 @@
 #include <stddef.h>
 
 #include "numerics/status.h"
+#include "numerics/tangent_frame.h"
 
 // The float64 core. Arrays are row-major (n,k), n >= k >= 1, finite, and do not overlap.
 typedef struct vkd_orthogonal_map {
@@ -26,10 +27,16 @@ typedef struct vkd_orthogonal_map {
     vkd_status (*square)(const double *P, const double *M, int k,
                          double *V, // =
                          double *work);
+    const vkd_tangent_map *tangent; // forward's small steps for n > k
 } vkd_orthogonal_map;
 
-// The float32 shell: storage float32, work float64 (but for the product D'P of a large square, which is of
-// the size of the step: V'V = P'P does not depend on it). VKD_INVALID_ARGUMENT unless n >= k >= 1,
+// The float64 forward of any step: map->forward, or the tangent's frame where it is enough.
+vkd_status vkd_map_forward_double(const vkd_orthogonal_map *map, const double *P, const double *D, int n,
+                                  int k, double *V, double *work); // map->workspace and the frame's
+size_t vkd_map_forward_workspace(const vkd_orthogonal_map *map, int n, int k);
+
+// The float32 shell: storage float32, work float64 - but for the products of a large P with a small step, and
+// D'P of a large square: their rounding is relative to the step. VKD_INVALID_ARGUMENT unless n >= k >= 1,
 // VKD_NOT_FINITE for an input or a result that is not finite; the output is then unchanged.
 size_t vkd_map_workspace(const vkd_orthogonal_map *map, int n, int k); // doubles
 

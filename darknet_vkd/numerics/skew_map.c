@@ -1,7 +1,6 @@
 #include "numerics/skew_map.h"
 
 #include <math.h>
-#include <stdbool.h>
 #include <string.h>
 
 #include "numerics/linalg.h"
@@ -48,12 +47,11 @@ static double largest_row(const double *A, int k) {
     return largest;
 }
 
-// F = D'D, and a its size.
+// F = D'D
 static void thin_products(const double *P, const double *D, int n, int k, thin *t, double *F) {
     vkd_gemm_tn(k, k, n, 1, P, k, D, k, 0, t->X, k);
     vkd_gram(k, n, P, k, t->W);
     vkd_gram(k, n, D, k, F);
-    t->a = sqrt(largest_row(F, k));
 }
 
 // M, and S and a with it; F <- D'D + S X.
@@ -73,71 +71,12 @@ static void thin_matrix(int k, thin *t, double *F) {
     vkd_gemm_nn(k, k, k, -1, t->S, k, t->W, k, 1, t->M + k * k2 + k, 2 * k);
 }
 
-// Small steps, as every update is that re-bases. Rounding is first taken out of the frame: N = (3 I - W)/2
-// brings P to P N, orthonormal but for the square of its defect, and of X = N P'D the symmetric part Y is no
-// tangent, D_t = D - P N Y. Then A (D_t y + P N x) = D_t (S y + x) - P N F y with F = D_t'D_t + S S: f meets
-// a 2k x 2k matrix with two k x k blocks in it. V'V comes out as I where P'P nearly is.
-static bool is_small_step(const thin *t, int k) {
-    static const double small = 0.5, rounding = 1e-4;
-    double defect = 0;
-    for (int i = 0; i < k; ++i)
-        for (int j = 0; j < k; ++j) {
-            const double e = t->W[(size_t)i * k + j] - (i == j);
-            defect += e * e;
-        }
-    return largest_row(t->X, k) + t->a <= small && defect <= rounding * rounding;
-}
-
-// S = skew, Y = sym of N X; F = D'D + S Y + (S Y)' - Y Y + S S.
-static void tangent_frame(const double *gram, const double *N, const double *X, int k, double *S, double *Y,
-                          double *F) {
-    const size_t kk = (size_t)k * k;
-    vkd_gemm_nn(k, k, k, 1, N, k, X, k, 0, S, k);
-    memcpy(Y, S, kk * sizeof *Y);
-    vkd_skew_part(S, k, 1);
-    for (size_t i = 0; i < kk; ++i)
-        Y[i] -= S[i];
-    vkd_gemm_nn(k, k, k, 1, S, k, Y, k, 0, F, k);
-    for (int i = 0; i < k; ++i)
-        for (int j = 0; j <= i; ++j) {
-            double *a = &F[(size_t)i * k + j], *b = &F[(size_t)j * k + i];
-            const double both = *a + *b + gram[(size_t)i * k + j];
-            *a = *b = both;
-        }
-    vkd_gemm_nn(k, k, k, -1, Y, k, Y, k, 1, F, k);
-    vkd_gemm_nn(k, k, k, 1, S, k, S, k, 1, F, k);
-}
-
-// V = D_t C1 + P N C2 = D C1 + P N (C2 - Y C1)
-static vkd_status small_step(const vkd_skew_function *f, const double *P, const double *D, int n, int k,
-                             const thin *t,
-                             const double *gram, // (k,k) D'D
-                             double *V,
-                             double *work) // (10k,k)
-{
-    const size_t kk = (size_t)k * k;
-    double *N = work, *S = N + kk, *Y = S + kk, *F = Y + kk, *C1 = F + kk, *C2 = C1 + kk, *scratch = C2 + kk;
-    for (size_t i = 0; i < kk; ++i)
-        N[i] = -t->W[i] / 2;
-    for (int i = 0; i < k; ++i)
-        N[(size_t)i * k + i] += 1.5;
-    tangent_frame(gram, N, t->X, k, S, Y, F);
-    const vkd_status status = f->tangent(S, F, t->a, k, C1, C2, scratch);
-    if (status != VKD_OK) return status;
-    vkd_gemm_nn(k, k, k, -1, Y, k, C1, k, 1, C2, k);
-    vkd_gemm_nn(k, k, k, 1, N, k, C2, k, 0, S, k);
-    vkd_gemm_nn(n, k, k, 1, D, k, C1, k, 0, V, k);
-    vkd_gemm_nn(n, k, k, 1, P, k, S, k, 1, V, k);
-    return VKD_OK;
-}
-
 static vkd_status thin_forward(const vkd_skew_function *f, const double *P, const double *D, int n, int k,
                                double *V, double *work) {
     const size_t kk = (size_t)k * k;
     thin t = {.X = work, .W = work + kk, .S = work + 2 * kk, .M = work + 3 * kk};
     double *F = work + 7 * kk, *Ct = F + kk; // Ct (k,2k)
     thin_products(P, D, n, k, &t, F);
-    if (is_small_step(&t, k)) return small_step(f, P, D, n, k, &t, F, V, Ct);
     thin_matrix(k, &t, F);
     const vkd_status status = f->forward(t.M, 2 * k, NULL, k, Ct, Ct + 2 * kk);
     if (status != VKD_OK) return status;
@@ -257,4 +196,9 @@ vkd_status vkd_skew_map_adjoint(const vkd_skew_function *f, const double *P, con
     return n == k      ? square_adjoint(f, P, D, G, k, dD, work)
            : n < 2 * k ? whole_adjoint(f, P, D, G, n, k, dD, work)
                        : thin_adjoint(f, P, D, G, n, k, dD, work);
+}
+
+void vkd_skew_coordinates(const double *X, int k, double *S) {
+    memcpy(S, X, (size_t)k * k * sizeof *S);
+    vkd_skew_part(S, k, 1);
 }

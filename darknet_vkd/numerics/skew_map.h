@@ -31,14 +31,6 @@ typedef struct vkd_skew_function {
                           double *B,         // (m,m) =
                           double *work);
     size_t (*workspace)(int m); // doubles, for either
-    // C = [C1; C2] = f(M) [0; I] for M = [[S, I], [-F, 0]], what M is along a tangent at an orthonormal P.
-    vkd_status (*tangent)(const double *S, // (k,k) skew
-                          const double *F, // (k,k) symmetric
-                          double size,     // of D, |F| about its square
-                          int k,
-                          double *C1,       // (k,k) =
-                          double *C2,       // (k,k) =
-                          double *scratch); // (4k,k)
 } vkd_skew_function;
 
 size_t vkd_skew_map_workspace(const vkd_skew_function *f, int n, int k);
@@ -50,5 +42,9 @@ vkd_status vkd_skew_map_adjoint(const vkd_skew_function *f, const double *P, con
                                 int n, int k, double *dD, double *work);
 vkd_status vkd_skew_map_square(const vkd_skew_function *f, const double *P, const double *M, int k, double *V,
                                double *work);
+
+// S = skew(X): what A reads of X = P'D (tangent_frame.h). Along a tangent, C = [C1; C2] = f(M) [0; I] with
+// M = [[S, I], [-F, 0]].
+void vkd_skew_coordinates(const double *X, int k, double *S);
 
 #endif

@@ -53,10 +53,10 @@ static void gathers_the_canonical_gradient(void **state) {
             const double h = 1e-4;
             for (size_t i = 0; i < nk; ++i)
                 D[i] = p.D[i] + h * v[i];
-            assert_ok(based[m].map->forward(P, D, n, k, plus, work));
+            assert_ok(vkd_map_forward_double(based[m].map, P, D, n, k, plus, work));
             for (size_t i = 0; i < nk; ++i)
                 D[i] = p.D[i] - h * v[i];
-            assert_ok(based[m].map->forward(P, D, n, k, minus, work));
+            assert_ok(vkd_map_forward_double(based[m].map, P, D, n, k, minus, work));
             double slope = 0, product = dot_floats(v, p.momentum, nk);
             for (size_t i = 0; i < nk; ++i)
                 slope += G[i] * (plus[i] - minus[i]) / (2 * h);

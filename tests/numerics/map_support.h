@@ -252,14 +252,15 @@ static inline void check_against_dense(const vkd_orthogonal_map *map, dense_twin
         const size_t nk = (size_t)t.n * t.k;
         float *P = random_point(t.n, t.k, c), *D = random_tangent(P, t.n, t.k, t.rank, t.size, 50 + c);
         double *Pd = exact_point(t.n, t.k, c), *Dd = widened(D, nk), *want = doubles(nk), *got = doubles(nk);
-        double *work = doubles(map->workspace(t.n, t.k)), *shell = doubles(vkd_map_workspace(map, t.n, t.k));
+        double *work = doubles(vkd_map_forward_workspace(map, t.n, t.k)),
+               *shell = doubles(vkd_map_workspace(map, t.n, t.k));
         twin(Pd, Dd, t.n, t.k, want);
-        assert_ok(map->forward(Pd, Dd, t.n, t.k, got, work));
+        assert_ok(vkd_map_forward_double(map, Pd, Dd, t.n, t.k, got, work));
         assert_below(relative_doubles(got, want, nk) / (t.n * EPS64 * (1 + t.size)), 30);
         assert_below(defect_doubles(got, t.n, t.k) / (t.n * EPS64 * (1 + t.size)), 30);
         for (size_t i = 0; i < nk; ++i)
             Pd[i] = P[i];
-        assert_ok(map->forward(Pd, Dd, t.n, t.k, got, work));
+        assert_ok(vkd_map_forward_double(map, Pd, Dd, t.n, t.k, got, work));
         assert_ok(vkd_map_forward(map, P, D, t.n, t.k, P, shell));
         assert_below(relative_mixed(P, got, nk) / EPS32, 0.51);
         double defect, *scratch = stiefel_work(t.n, t.k);
@@ -287,14 +288,18 @@ static inline void check_small_steps(const vkd_orthogonal_map *map, dense_twin t
         float *P = random_point(n, k, 7), *D = random_tangent(P, n, k, 0, size, 8),
               *other = normal_floats(nk, 9);
         double *Pd = exact_point(n, k, 7), *Dd = widened(D, nk), want[nk], got[nk];
-        double *work = doubles(map->workspace(n, k));
+        double *work = doubles(vkd_map_forward_workspace(map, n, k)), general[nk];
         for (int i = 0; i < nk; ++i) {
             Dd[i] += part * size / sqrt(nk) * other[i]; // along P as well
             Pd[i] *= i % k == 2 ? 1 + defect / 2 : 1;
         }
-        assert_ok(map->forward(Pd, Dd, n, k, got, work));
+        assert_ok(vkd_map_forward_double(map, Pd, Dd, n, k, got, work));
         twin(Pd, Dd, n, k, want);
-        if (defect == 0) assert_below(relative_doubles(got, want, nk) / (n * EPS64), 30);
+        assert_ok(map->forward(Pd, Dd, n, k, general, work));
+        if (defect == 0) {
+            assert_below(relative_doubles(got, want, nk) / (n * EPS64), 30);
+            assert_below(relative_doubles(general, want, nk) / (n * EPS64), 30);
+        }
         assert_below(relative_doubles(got, want, nk), 2 * defect + 30 * n * EPS64);
         assert_below(defect_doubles(got, n, k), 2 * defect * defect + 30 * n * EPS64);
         free(P);
@@ -315,12 +320,43 @@ static inline void check_large_square(const vkd_orthogonal_map *map) {
         float *P = random_point(k, k, 1), *D = random_tangent(P, k, k, 0, sizes[s], 2), *V = floats(kk);
         double *Pd = widened(P, kk), *Dd = widened(D, kk), *want = doubles(kk);
         double *work = doubles(vkd_map_workspace(map, k, k)), *scratch = stiefel_work(k, k), defect;
-        assert_ok(map->forward(Pd, Dd, k, k, want, work));
+        assert_ok(vkd_map_forward_double(map, Pd, Dd, k, k, want, work));
         assert_ok(vkd_map_forward(map, P, D, k, k, V, work));
         assert_below(relative_mixed(V, want, kk) / EPS32, 0.51 + 2 * sizes[s] / sqrt(k));
         assert_ok(vkd_stiefel_defect(V, k, k, &defect, scratch));
         assert_below(defect / (sqrt(k) * EPS32), 1);
         float *singles[] = {P, D, V};
+        double *all[] = {Pd, Dd, want, work, scratch};
+        for (size_t i = 0; i < COUNT(singles); ++i)
+            free(singles[i]);
+        for (size_t i = 0; i < COUNT(all); ++i)
+            free(all[i]);
+    }
+}
+
+// So does a small step of a large P, tangent or not.
+static inline void check_large_small_step(const vkd_orthogonal_map *map) {
+    enum { n = 300, k = 120, nk = n * k };
+    const double sizes[] = {0.5, 0.02}, parts[] = {0, 0.3};
+    for (size_t c = 0; c < COUNT(sizes) * COUNT(parts); ++c) {
+        const double size = sizes[c % 2], part = parts[c / 2];
+        float *P = random_point(n, k, 1), *D = random_tangent(P, n, k, 0, size, 2), *V = floats(nk);
+        float *other = normal_floats(nk, 3);
+        for (int i = 0; i < nk; ++i)
+            D[i] += (float)(part * size / sqrt(nk)) * other[i];
+        double *Pd = widened(P, nk), *Dd = widened(D, nk), *want = doubles(nk), defect;
+        double *work = doubles(vkd_map_workspace(map, n, k)), *scratch = stiefel_work(n, k);
+        assert_ok(map->forward(Pd, Dd, n, k, want, work));
+        assert_ok(vkd_map_forward(map, P, D, n, k, V, work));
+        double before;
+        assert_ok(vkd_stiefel_defect(P, n, k, &before, scratch));
+        assert_below(relative_mixed(V, want, nk) / EPS32,
+                     0.51 + 2 * size / sqrt(k) + before / EPS32 / sqrt(k));
+        assert_ok(vkd_stiefel_defect(V, n, k, &defect, scratch));
+        assert_below(defect / (sqrt(k) * EPS32), 1);
+        assert_ok(vkd_map_forward(map, P, D, n, k, P, work)); // in place
+        assert_memory_equal(P, V, nk * sizeof *P);
+        float *singles[] = {P, D, V, other};
         double *all[] = {Pd, Dd, want, work, scratch};
         for (size_t i = 0; i < COUNT(singles); ++i)
             free(singles[i]);
@@ -342,10 +378,10 @@ static inline void check_first_order(const vkd_orthogonal_map *map) {
         double *work = doubles(vkd_map_workspace(map, n, k)), error = 0;
         for (size_t i = 0; i < nk; ++i)
             step[i] = h * D[i];
-        assert_ok(map->forward(Pd, step, n, k, plus, work));
+        assert_ok(vkd_map_forward_double(map, Pd, step, n, k, plus, work));
         for (size_t i = 0; i < nk; ++i)
             step[i] = -h * D[i];
-        assert_ok(map->forward(Pd, step, n, k, minus, work));
+        assert_ok(vkd_map_forward_double(map, Pd, step, n, k, minus, work));
         for (size_t i = 0; i < nk; ++i)
             error += pow((plus[i] - minus[i]) / (2 * h) - D[i], 2);
         assert_below(sqrt(error), 10 * (h * h + EPS32)); // P and with it D are tangent to float32 only
@@ -398,8 +434,8 @@ static inline void check_adjoint(const vkd_orthogonal_map *map, dense_twin twin)
 
         for (int i = 0; i < nk; ++i)
             plus[i] = Dd[i] + h * V[i], minus[i] = Dd[i] - h * V[i];
-        assert_ok(map->forward(Pd, plus, t.n, t.k, forward, work));
-        assert_ok(map->forward(Pd, minus, t.n, t.k, backward, work));
+        assert_ok(vkd_map_forward_double(map, Pd, plus, t.n, t.k, forward, work));
+        assert_ok(vkd_map_forward_double(map, Pd, minus, t.n, t.k, backward, work));
         for (int i = 0; i < nk; ++i) {
             jv_w += G[i] * (forward[i] - backward[i]) / (2 * h);
             v_jw += V[i] * got[i];

@@ -165,6 +165,11 @@ static void large_square(void **state) {
     check_large_square(&vkd_map_matrix_exp);
 }
 
+static void large_small_step(void **state) {
+    (void)state;
+    check_large_small_step(&vkd_map_matrix_exp);
+}
+
 static void first_order(void **state) {
     (void)state;
     check_first_order(&vkd_map_matrix_exp);
@@ -187,12 +192,12 @@ static void rejects(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(against_scipy),    cmocka_unit_test(inverse_and_orthogonality),
-        cmocka_unit_test(special_matrices), cmocka_unit_test(frechet_derivative),
-        cmocka_unit_test(reference),        cmocka_unit_test(dense),
-        cmocka_unit_test(large_square),     cmocka_unit_test(small_steps),
-        cmocka_unit_test(first_order),      cmocka_unit_test(adjoint_differences),
-        cmocka_unit_test(rejects),
+        cmocka_unit_test(against_scipy),       cmocka_unit_test(inverse_and_orthogonality),
+        cmocka_unit_test(special_matrices),    cmocka_unit_test(frechet_derivative),
+        cmocka_unit_test(reference),           cmocka_unit_test(dense),
+        cmocka_unit_test(large_square),        cmocka_unit_test(small_steps),
+        cmocka_unit_test(first_order),         cmocka_unit_test(large_small_step),
+        cmocka_unit_test(adjoint_differences), cmocka_unit_test(rejects),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
