@@ -29,6 +29,7 @@ DARKNET := $(HOST)/darknet
 
 # ---- flags ----------------------------------------------------------------------------------------------------
 
+comma := ,
 OPTS := -O3
 ifeq ($(DEBUG), 1)
 OPTS := -O0 -g
@@ -58,7 +59,13 @@ ifeq ($(OPENMP), 1)
 OMPFLAGS := -fopenmp
 endif
 
-BLASFLAGS = $(shell pkg-config --cflags openblas lapacke 2>/dev/null)
+# OpenBLAS on OpenMP's own threads, where the distribution has it: two pools that wait by spinning take each
+# other's cores.
+ifeq ($(OPENMP), 1)
+OPENBLAS := $(firstword $(wildcard /usr/lib/*/openblas-openmp))
+endif
+BLASPATH := $(if $(OPENBLAS),-L$(OPENBLAS) -Wl$(comma)--disable-new-dtags$(comma)-rpath$(comma)$(OPENBLAS))
+BLASFLAGS = $(shell $(if $(OPENBLAS),PKG_CONFIG_PATH=$(OPENBLAS)/pkgconfig) pkg-config --cflags openblas lapacke 2>/dev/null)
 # Never -Ofast or -ffast-math here: a NaN must stay a NaN.
 CFLAGS  ?=
 VKD_CFLAGS = -std=c11 $(OPTS) $(ARCHFLAGS) $(OMPFLAGS) $(SANFLAGS) $(if $(SANFLAGS),-fno-sanitize-recover=undefined) \
@@ -66,7 +73,7 @@ VKD_CFLAGS = -std=c11 $(OPTS) $(ARCHFLAGS) $(OMPFLAGS) $(SANFLAGS) $(if $(SANFLA
 # Only the host floor sees Darknet. Its headers are not ours to warn about.
 HOST_CFLAGS = -isystem $(HOST)/include -isystem $(HOST)/src $(HOSTDEFS)
 HOST_TEST_CFLAGS = $(HOST_CFLAGS) -DVKD_DARKNET='"$(HOST)"'
-VKD_LDFLAGS = $(SANFLAGS) $(OMPFLAGS) -llapacke -lopenblas -lm -pthread
+VKD_LDFLAGS = $(SANFLAGS) $(OMPFLAGS) $(BLASPATH) -llapacke -lopenblas -lm -pthread
 NVCCFLAGS ?= -O3 --compiler-options -fPIC
 
 DARKNET_FLAGS = GPU=$(GPU) CUDNN=$(CUDNN) OPENCV=$(OPENCV) OPENMP=$(OPENMP) DEBUG=$(DEBUG) CC="$(CC)" \

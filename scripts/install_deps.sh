@@ -6,7 +6,7 @@ set -euo pipefail
 
 packages_of() {
     case $1 in
-    build) echo gcc g++ make patch pkg-config xz-utils ca-certificates libopenblas-dev liblapacke-dev ;;
+    build) echo gcc g++ make patch pkg-config xz-utils ca-certificates libopenblas-openmp-dev liblapacke-dev ;;
     test) echo libcmocka-dev unzip python3 python3-numpy python3-pil dataset-fashion-mnist ;;
     demo) echo python3 python3-numpy python3-pil python3-matplotlib dataset-fashion-mnist ;;
     bench) echo python3 python3-numpy python3-scipy python3-torch ;;
@@ -26,7 +26,7 @@ probe() {
     gcc | g++ | make | patch | pkg-config | python3 | unzip | darknet) command -v "$1" >/dev/null ;;
     xz-utils) command -v xz >/dev/null ;;
     ca-certificates) true ;;
-    libopenblas-dev) has_header cblas.h || pkg-config --exists openblas 2>/dev/null ;;
+    libopenblas-openmp-dev) has_header cblas.h || pkg-config --exists openblas 2>/dev/null ;;
     liblapacke-dev) has_header lapacke.h || pkg-config --exists lapacke 2>/dev/null ;;
     libcmocka-dev) has_header setjmp.h stdarg.h stddef.h stdint.h cmocka.h ;;
     libopencv-dnn-dev) pkg-config --exists opencv4 2>/dev/null || test -e /usr/include/opencv4/opencv2/dnn.hpp ;;

@@ -133,7 +133,7 @@ rm "$FAKE/installed"
 FAKE_ID=1000 PATH=$bin scripts/install_deps.sh build 2>"$work/err"
 check "no root and no sudo is exit status 1" [ $? -eq 1 ]
 check "in one line" one_line
-check "that lists what is missing" says "libopenblas-dev liblapacke-dev"
+check "that lists what is missing" says "libopenblas-openmp-dev liblapacke-dev"
 touch "$FAKE/broken"
 PATH=$bin scripts/install_deps.sh build 2>"$work/err"
 check "a failing apt-get is exit status 1" [ $? -eq 1 ]
