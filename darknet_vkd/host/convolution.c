@@ -1,40 +1,46 @@
-// Which of Darknet's convolutions Winograd's filtering does on the CPU, and how.
+// Darknet's convolutions on the CPU, handed to numerics/convolution.h.
 #define _POSIX_C_SOURCE 200809L
 #include "host/hooks.h"
 #include "host/plugin.h"
 #include "numerics/parallel.h"
 
-vkd_winograd vkd_winograd_of(const layer *l) {
-    bool fits = l->type == CONVOLUTIONAL && l->size == 3 && l->stride == 1 && l->pad == 1 && l->groups == 1 &&
-                !l->xnor && !l->binary;
-    return (vkd_winograd){
-        .m = fits ? vkd_winograd_choose(l->c, l->n, l->h, l->w) : 0,
-        .c = l->c,
-        .n = l->n,
+// A shape without channels, which no method serves, for what is no plain convolution.
+vkd_convolution vkd_convolution_of(const layer *l) {
+    const bool plain = l->type == CONVOLUTIONAL && l->groups == 1 && !l->xnor && !l->binary;
+    return (vkd_convolution){
+        .c = plain ? l->c : 0,
         .h = l->h,
         .w = l->w,
+        .n = l->n,
+        .size = l->size,
+        .stride = l->stride,
+        .pad = l->pad,
         .threads = vkd_threads(),
     };
 }
 
-size_t vkd_convolution_workspace(const layer *l) {
-    vkd_winograd s = vkd_winograd_of(l);
-    return s.m ? vkd_winograd_workspace(&s) * sizeof(float) : 0;
+size_t vkd_convolution_bytes(const layer *l) {
+    const vkd_convolution s = vkd_convolution_of(l);
+    return vkd_convolution_workspace(&s) * sizeof(float);
 }
 
 // Not where a loader of another program set the workspace: it must be large enough.
-static bool has_room(const vkd_winograd *s, const layer *l) {
-    return s->m && vkd_winograd_workspace(s) * sizeof(float) <= l->workspace_size;
+static bool has_room(const layer *l) {
+    return vkd_convolution_bytes(l) <= l->workspace_size;
 }
 
 int vkd_convolve(const layer *l, const float *input, float *workspace, float *output) {
-    vkd_winograd s = vkd_winograd_of(l);
-    return has_room(&s, l) && vkd_winograd_forward(&s, l->weights, NULL, input, l->batch, output,
-                                                   VKD_WINOGRAD_LINEAR, workspace) == VKD_OK;
+    const vkd_convolution s = vkd_convolution_of(l);
+    return has_room(l) && vkd_convolution_forward(&s, l->weights, NULL, input, l->batch, output,
+                                                  VKD_EPILOGUE_LINEAR, workspace);
 }
 
-int vkd_convolve_adjoint(const layer *l, const float *delta, float *workspace, float *input_delta) {
-    vkd_winograd s = vkd_winograd_of(l);
-    return has_room(&s, l) &&
-           vkd_winograd_adjoint(&s, l->weights, delta, l->batch, input_delta, workspace) == VKD_OK;
+int vkd_convolve_backward(const layer *l, const float *input, float *workspace, float **input_delta) {
+    const vkd_convolution s = vkd_convolution_of(l);
+    if (!has_room(l)) return 0;
+    if (*input_delta && vkd_convolution_adjoint(&s, l->weights, l->delta, l->batch, *input_delta, workspace))
+        *input_delta = NULL;
+    // Darknet's own way makes both gradients from one im2col.
+    return !*input_delta &&
+           vkd_convolution_gradient(&s, input, l->delta, l->batch, l->weight_updates, workspace);
 }

@@ -46,11 +46,12 @@ void vkd_update(struct network *net);
 // ---------------------------------------------------------------------------------------
 
 // Bytes of workspace for what the next two do for this layer; 0: they leave it to Darknet.
-size_t vkd_convolution_workspace(const struct layer *l);
+size_t vkd_convolution_bytes(const struct layer *l);
 // output = weights * input, without bias, the whole batch. False: nothing was done.
 int vkd_convolve(const struct layer *l, const float *input, float *workspace, float *output);
-// input_delta += the adjoint of that applied to delta. False: nothing was done.
-int vkd_convolve_adjoint(const struct layer *l, const float *delta, float *workspace, float *input_delta);
+// weight_updates and *input_delta += the gradients for l->delta. False: not done, or *input_delta alone, which
+// is NULL then.
+int vkd_convolve_backward(const struct layer *l, const float *input, float *workspace, float **input_delta);
 
 // ---- random numbers of the loader
 // --------------------------------------------------------------------------

@@ -5,7 +5,7 @@
 #include "core/checkpoint.h"
 #include "core/options.h"
 #include "core/tap.h"
-#include "numerics/winograd.h"
+#include "numerics/convolution.h"
 
 #include "darknet.h"
 
@@ -50,8 +50,7 @@ void vkd_mask_padding(const network *net, size_t batch, int first);
 
 // ---- convolution.c ----
 
-// The filtering that fits a layer of the CPU; m = 0: none.
-vkd_winograd vkd_winograd_of(const layer *l);
+vkd_convolution vkd_convolution_of(const layer *l);
 
 // ---- teacher.c ----
 

@@ -158,10 +158,10 @@ static void drop_training_buffers(layer *l) {
     }
 }
 
-// A frozen convolution whose bias and activation go into the filtering's last pass.
-static vkd_winograd winograd_of(const layer *l) {
-    vkd_winograd s = vkd_winograd_of(l);
-    if (l->batch_normalize || (l->activation != LEAKY && l->activation != LINEAR)) s.m = 0;
+// A frozen convolution whose bias and activation go into the last pass; of no channels where there is none.
+static vkd_convolution fused(const layer *l) {
+    vkd_convolution s = vkd_convolution_of(l);
+    if (l->batch_normalize || (l->activation != LEAKY && l->activation != LINEAR)) s.c = 0;
     return s;
 }
 
@@ -170,8 +170,9 @@ static void make_workspace(network *teacher) {
     size_t bytes = 0;
     for (int i = 0; i < teacher->n; ++i) {
         const layer *l = &teacher->layers[i];
-        vkd_winograd s = winograd_of(l);
-        size_t wanted = s.m ? vkd_winograd_workspace(&s) * sizeof(float) : l->workspace_size;
+        const vkd_convolution s = fused(l);
+        size_t wanted = vkd_convolution_forward_workspace(&s) * sizeof(float);
+        if (!wanted) wanted = l->workspace_size;
         if (wanted > bytes) bytes = wanted;
     }
     free(teacher->workspace);
@@ -248,12 +249,10 @@ void vkd_teacher_forward(network *teacher, float *input) {
     for (int i = 0; i < net.n; ++i) {
         net.index = i;
         layer l = net.layers[i];
-        vkd_winograd s = winograd_of(&l);
-        if (s.m)
-            vkd_winograd_forward(&s, l.weights, l.biases, net.input, l.batch, l.output,
-                                 l.activation == LEAKY ? VKD_WINOGRAD_LEAKY : VKD_WINOGRAD_LINEAR,
-                                 net.workspace);
-        else
+        const vkd_convolution s = fused(&l);
+        if (!vkd_convolution_forward(&s, l.weights, l.biases, net.input, l.batch, l.output,
+                                     l.activation == LEAKY ? VKD_EPILOGUE_LEAKY : VKD_EPILOGUE_LINEAR,
+                                     net.workspace))
             l.forward(l, net);
         net.input = l.output;
     }

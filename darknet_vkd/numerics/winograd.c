@@ -19,20 +19,29 @@ typedef struct plan {
     int tiles; // in a block
 } plan;
 
-static plan make_plan(const vkd_winograd *s, int c, int n) {
-    plan p = {.m = s->m, .e = s->m + 2, .c = c, .n = n, .h = s->h, .w = s->w};
+static plan make_plan(const vkd_convolution *s, int m, int c, int n) {
+    plan p = {.m = m, .e = m + 2, .c = c, .n = n, .h = s->h, .w = s->w};
     p.ee = p.e * p.e;
-    p.tiles_x = (s->w + s->m - 1) / s->m;
-    p.rows_of_tiles = (s->h + s->m - 1) / s->m;
+    p.tiles_x = (s->w + m - 1) / m;
+    p.rows_of_tiles = (s->h + m - 1) / m;
     const int wanted = (long)c * n < MANY_WEIGHTS ? FEW_TILES : MANY_TILES;
     p.rows = (wanted + p.tiles_x - 1) / p.tiles_x;
     p.tiles = p.rows * p.tiles_x;
     return p;
 }
 
-int vkd_winograd_choose(int c, int n, int h, int w) {
-    if (c < 16 || n < 16 || h < 6 || w < 6) return 0;
-    return h >= 20 && w >= 20 ? 4 : 2;
+static int fits(const vkd_convolution *s) {
+    return s->size == 3 && s->stride == 1 && s->pad == 1;
+}
+
+// Fewer channels than these and the transforms cost more than the products save.
+enum { LARGE_TILES_FROM = 48, SMALL_TILES_FROM = 128 };
+
+int vkd_winograd_choose(const vkd_convolution *s) {
+    const int least = s->c < s->n ? s->c : s->n;
+    if (!fits(s) || s->h < 6 || s->w < 6) return 0;
+    if (s->h >= 20 && s->w >= 20) return least >= LARGE_TILES_FROM ? 4 : 0;
+    return least >= SMALL_TILES_FROM ? 2 : 0;
 }
 
 static size_t padded_row(const plan *p) { // a row of the image with its border, to the end of the last tile
@@ -44,15 +53,15 @@ static size_t block_floats(const plan *p) {
     return (size_t)p->ee * (size_t)(p->c + p->n + 2) * (size_t)p->tiles + padded_row(p);
 }
 
-size_t vkd_winograd_workspace(const vkd_winograd *s) {
-    plan there = make_plan(s, s->c, s->n), back = make_plan(s, s->n, s->c);
+size_t vkd_winograd_workspace(const vkd_convolution *s, int m) {
+    plan there = make_plan(s, m, s->c, s->n), back = make_plan(s, m, s->n, s->c);
     size_t a = block_floats(&there), b = block_floats(&back);
     return (size_t)there.ee * (size_t)s->n * (size_t)s->c + (size_t)s->threads * (a > b ? a : b);
 }
 
 // ---- one-dimensional transforms of rows of tiles
-// ---------------------------------------------------------------
-// in and out are `e` (or m) rows of `count` values, `step_in` and `step_out` apart.
+// -------------------------------------------------------------- in and out are `e` (or m) rows of `count`
+// values, `step_in` and `step_out` apart.
 
 // B'd (Lavin, Gray 2016, section 4.1 and 4.2)
 static void input_2(const float *restrict in, size_t step_in, float *restrict out, size_t step_out,
@@ -106,7 +115,7 @@ static void output_4(const float *restrict in, size_t step_in, float *restrict o
 }
 
 // ---- weights
-// ---------------------------------------------------------------------------------------------------
+// --------------------------------------------------------------------------------------------------
 
 // Pairs of channels whose transforms stand side by side.
 enum { RUN = 64 };
@@ -222,7 +231,7 @@ static void transform_input(const plan *p, const float *x, int first_row, int en
 typedef struct destination {
     float *y;
     const float *bias; // NULL: none
-    vkd_winograd_epilogue epilogue;
+    vkd_epilogue epilogue;
     int add; // += instead of =
 } destination;
 
@@ -235,7 +244,7 @@ static void write_tile_row(const plan *p, const float *values, size_t step, floa
         if (d->add)
             for (int t = 0; t < last; ++t)
                 row[m * t + j] += from[t];
-        else if (d->epilogue == VKD_WINOGRAD_LEAKY)
+        else if (d->epilogue == VKD_EPILOGUE_LEAKY)
             for (int t = 0; t < last; ++t) {
                 const float v = from[t] + bias;
                 row[m * t + j] = v > 0 ? v : 0.1f * v;
@@ -286,13 +295,13 @@ static void convolve_block(const plan *p, const float *U, const float *x, int fi
     transform_output(p, M, first_row, end_row, d, tile);
 }
 
-static int valid(const vkd_winograd *s, int batch) {
-    return (s->m == 2 || s->m == 4) && s->c > 0 && s->n > 0 && s->h > 0 && s->w > 0 && s->threads > 0 &&
+static int valid(const vkd_convolution *s, int m, int batch) {
+    return (m == 2 || m == 4) && fits(s) && s->c > 0 && s->n > 0 && s->h > 0 && s->w > 0 && s->threads > 0 &&
            batch > 0;
 }
 
-static void convolve(const vkd_winograd *s, const plan *p, const float *weights, int turned, const float *x,
-                     int batch, const destination *d, float *workspace) {
+static void convolve(const vkd_convolution *s, const plan *p, const float *weights, int turned,
+                     const float *x, int batch, const destination *d, float *workspace) {
     float *U = workspace, *blocks = U + (size_t)p->ee * (size_t)p->n * (size_t)p->c;
     transform_weights(p, weights, turned, U);
     const int rows = batch * p->rows_of_tiles, count = (rows + p->rows - 1) / p->rows,
@@ -303,21 +312,21 @@ static void convolve(const vkd_winograd *s, const plan *p, const float *weights,
     vkd_blas_threads(blas);
 }
 
-vkd_status vkd_winograd_forward(const vkd_winograd *s, const float *weights, const float *bias,
-                                const float *x, int batch, float *y, vkd_winograd_epilogue epilogue,
+vkd_status vkd_winograd_forward(const vkd_convolution *s, int m, const float *weights, const float *bias,
+                                const float *x, int batch, float *y, vkd_epilogue epilogue,
                                 float *workspace) {
-    if (!valid(s, batch)) return VKD_INVALID_ARGUMENT;
-    const plan p = make_plan(s, s->c, s->n);
+    if (!valid(s, m, batch)) return VKD_INVALID_ARGUMENT;
+    const plan p = make_plan(s, m, s->c, s->n);
     const destination d = {y, bias, epilogue, 0};
     convolve(s, &p, weights, 0, x, batch, &d, workspace);
     return VKD_OK;
 }
 
-vkd_status vkd_winograd_adjoint(const vkd_winograd *s, const float *weights, const float *dy, int batch,
-                                float *dx, float *workspace) {
-    if (!valid(s, batch)) return VKD_INVALID_ARGUMENT;
-    const plan p = make_plan(s, s->n, s->c);
-    const destination d = {dx, NULL, VKD_WINOGRAD_LINEAR, 1};
+vkd_status vkd_winograd_adjoint(const vkd_convolution *s, int m, const float *weights, const float *dy,
+                                int batch, float *dx, float *workspace) {
+    if (!valid(s, m, batch)) return VKD_INVALID_ARGUMENT;
+    const plan p = make_plan(s, m, s->n, s->c);
+    const destination d = {dx, NULL, VKD_EPILOGUE_LINEAR, 1};
     convolve(s, &p, weights, 1, dy, batch, &d, workspace);
     return VKD_OK;
 }

@@ -7,35 +7,27 @@
 
 #include <stddef.h>
 
+#include "numerics/convolution.h"
 #include "numerics/status.h"
 
-typedef enum vkd_winograd_epilogue { VKD_WINOGRAD_LINEAR, VKD_WINOGRAD_LEAKY } vkd_winograd_epilogue;
-
-typedef struct vkd_winograd {
-    int m;          // 2 or 4
-    int c, n, h, w; // input channels, output channels, grid
-    int threads;    // that share the tiles of a batch; each has a workspace of its own
-} vkd_winograd;
-
-// A good m for these sizes; 0 where a plain product is the better way (few channels, tiny grids).
-int vkd_winograd_choose(int c, int n, int h, int w);
+// A good m for this shape; 0 where another way is better (few channels, tiny grids, another kernel).
+int vkd_winograd_choose(const vkd_convolution *s);
 
 // Floats of `workspace` below: the transformed weights, and a block of tiles for every thread.
-size_t vkd_winograd_workspace(const vkd_winograd *s);
+size_t vkd_winograd_workspace(const vkd_convolution *s, int m);
 
-// y = epilogue(weights * x + bias). Leaky: max(v, 0.1 v). y is not x. VKD_INVALID_ARGUMENT: sizes below 1 or
-// another m.
-vkd_status vkd_winograd_forward(const vkd_winograd *s,
+// y = epilogue(weights * x + bias). y is not x. VKD_INVALID_ARGUMENT: sizes below 1, another m or kernel.
+vkd_status vkd_winograd_forward(const vkd_convolution *s, int m,
                                 const float *weights, // (n,c,3,3)
                                 const float *bias,    // (n) or NULL for none
                                 const float *x,       // (batch,c,h,w)
                                 int batch,
                                 float *y, // (batch,n,h,w) =
-                                vkd_winograd_epilogue epilogue, float *workspace);
+                                vkd_epilogue epilogue, float *workspace);
 
 // dx += the adjoint applied to dy: the convolution of dy with the weights turned by 180 degrees and their two
 // channels exchanged. `s` is the forward's.
-vkd_status vkd_winograd_adjoint(const vkd_winograd *s,
+vkd_status vkd_winograd_adjoint(const vkd_convolution *s, int m,
                                 const float *weights, // (n,c,3,3)
                                 const float *dy,      // (batch,n,h,w)
                                 int batch,

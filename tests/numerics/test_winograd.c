@@ -15,20 +15,22 @@ static const shape shapes[] = {{1, 1, 1, 1, 1},     {2, 3, 1, 5, 2},     {3, 2, 
                                {130, 128, 6, 7, 3}, {20, 70, 26, 5, 1}};
 
 typedef struct work {
-    vkd_winograd s;
+    vkd_convolution s;
+    int m;
     size_t in, out;
     float *weights, *bias, *x, *y, *workspace;
 } work;
 
 static work make(shape t, int m, int threads) {
-    work k = {.s = {m, t.c, t.n, t.h, t.w, threads}};
+    work k = {.s = {t.c, t.h, t.w, t.n, 3, 1, 1, threads}, .m = m};
     k.in = (size_t)t.batch * (size_t)t.c * (size_t)t.h * (size_t)t.w;
     k.out = (size_t)t.batch * (size_t)t.n * (size_t)t.h * (size_t)t.w;
     k.weights = normal_floats((size_t)t.n * (size_t)t.c * 9, 1);
     k.bias = normal_floats((size_t)t.n, 2);
     k.x = normal_floats(k.in, 3);
-    k.y = normal_floats(k.out, 4);                      // =, not +=
-    k.workspace = floats(vkd_winograd_workspace(&k.s)); // its exact size: the address sanitizer checks it
+    k.y = normal_floats(k.out, 4); // =, not +=
+    k.workspace =
+        floats(vkd_winograd_workspace(&k.s, k.m)); // its exact size: the address sanitizer checks it
     return k;
 }
 
@@ -42,7 +44,7 @@ static void drop(work *k) {
 
 // The plain sum in float64, and the sum of its terms' magnitudes.
 static double plain(const work *k, int image, int n, int y, int x, double *magnitude) {
-    const vkd_winograd *s = &k->s;
+    const vkd_convolution *s = &k->s;
     double sum = 0;
     *magnitude = 0;
     for (int c = 0; c < s->c; ++c)
@@ -58,9 +60,9 @@ static double plain(const work *k, int image, int n, int y, int x, double *magni
     return sum;
 }
 
-static void check_forward(shape t, int m, vkd_winograd_epilogue epilogue, bool with_bias) {
+static void check_forward(shape t, int m, vkd_epilogue epilogue, bool with_bias) {
     work k = make(t, m, vkd_threads());
-    assert_ok(vkd_winograd_forward(&k.s, k.weights, with_bias ? k.bias : NULL, k.x, t.batch, k.y, epilogue,
+    assert_ok(vkd_winograd_forward(&k.s, m, k.weights, with_bias ? k.bias : NULL, k.x, t.batch, k.y, epilogue,
                                    k.workspace));
     double error = 0, scale = 0;
     for (int b = 0; b < t.batch; ++b)
@@ -69,7 +71,7 @@ static void check_forward(shape t, int m, vkd_winograd_epilogue epilogue, bool w
                 for (int x = 0; x < t.w; ++x) {
                     double magnitude, want = plain(&k, b, n, y, x, &magnitude);
                     if (with_bias) want += k.bias[n];
-                    if (epilogue == VKD_WINOGRAD_LEAKY && want < 0) want *= 0.1f;
+                    if (epilogue == VKD_EPILOGUE_LEAKY && want < 0) want *= 0.1f;
                     const double e = k.y[((b * t.n + n) * t.h + y) * t.w + x] - want;
                     error += e * e;
                     scale += magnitude * magnitude;
@@ -83,8 +85,8 @@ static void forward(void **state) {
     (void)state;
     for (size_t i = 0; i < COUNT(shapes); ++i)
         for (int m = 2; m <= 4; m += 2) {
-            check_forward(shapes[i], m, VKD_WINOGRAD_LINEAR, false);
-            check_forward(shapes[i], m, VKD_WINOGRAD_LEAKY, true);
+            check_forward(shapes[i], m, VKD_EPILOGUE_LINEAR, false);
+            check_forward(shapes[i], m, VKD_EPILOGUE_LEAKY, true);
         }
 }
 
@@ -97,9 +99,9 @@ static void adjoint(void **state) {
             work k = make(t, m, vkd_threads());
             float *dy = normal_floats(k.out, 5), *dx = normal_floats(k.in, 6),
                   *before = copy_floats(dx, k.in);
-            assert_ok(vkd_winograd_forward(&k.s, k.weights, NULL, k.x, t.batch, k.y, VKD_WINOGRAD_LINEAR,
+            assert_ok(vkd_winograd_forward(&k.s, m, k.weights, NULL, k.x, t.batch, k.y, VKD_EPILOGUE_LINEAR,
                                            k.workspace));
-            assert_ok(vkd_winograd_adjoint(&k.s, k.weights, dy, t.batch, dx, k.workspace));
+            assert_ok(vkd_winograd_adjoint(&k.s, m, k.weights, dy, t.batch, dx, k.workspace));
             double there = dot_floats(k.y, dy, k.out), back = 0, size = 0;
             for (size_t j = 0; j < k.in; ++j) {
                 back += (double)k.x[j] * ((double)dx[j] - before[j]);
@@ -121,7 +123,7 @@ static void same_for_every_number_of_threads(void **state) {
         float *first = NULL;
         for (int threads = 1; threads <= 4; ++threads) {
             work k = make(t, m, threads);
-            assert_ok(vkd_winograd_forward(&k.s, k.weights, k.bias, k.x, t.batch, k.y, VKD_WINOGRAD_LEAKY,
+            assert_ok(vkd_winograd_forward(&k.s, m, k.weights, k.bias, k.x, t.batch, k.y, VKD_EPILOGUE_LEAKY,
                                            k.workspace));
             if (first) assert_memory_equal(first, k.y, k.out * sizeof *first);
             if (!first) first = copy_floats(k.y, k.out);
@@ -137,7 +139,7 @@ static void a_nan_is_not_hidden(void **state) {
         work k = make((shape){3, 2, 9, 9, 1}, m, 1);
         k.x[9 * 9 + 4 * 9 + 4] = NAN; // channel 1, the middle
         assert_ok(
-            vkd_winograd_forward(&k.s, k.weights, k.bias, k.x, 1, k.y, VKD_WINOGRAD_LEAKY, k.workspace));
+            vkd_winograd_forward(&k.s, m, k.weights, k.bias, k.x, 1, k.y, VKD_EPILOGUE_LEAKY, k.workspace));
         for (int y = 3; y <= 5; ++y)
             for (int x = 3; x <= 5; ++x)
                 assert_true(isnan(k.y[9 * y + x]));
@@ -145,19 +147,31 @@ static void a_nan_is_not_hidden(void **state) {
     }
 }
 
+static int chosen(int c, int n, int side, int size) {
+    const vkd_convolution s = {c, side, side, n, size, 1, size / 2, 1};
+    return vkd_winograd_choose(&s);
+}
+
 static void sizes(void **state) {
     (void)state;
-    assert_int_equal(vkd_winograd_choose(3, 64, 416, 416), 0);
-    assert_int_equal(vkd_winograd_choose(64, 8, 416, 416), 0);
-    assert_int_equal(vkd_winograd_choose(64, 64, 4, 4), 0);
-    assert_int_equal(vkd_winograd_choose(64, 64, 13, 13), 2);
-    assert_int_equal(vkd_winograd_choose(64, 64, 104, 104), 4);
+    assert_int_equal(chosen(3, 64, 416, 3), 0);
+    assert_int_equal(chosen(64, 8, 416, 3), 0);
+    assert_int_equal(chosen(128, 128, 4, 3), 0);
+    assert_int_equal(chosen(64, 64, 13, 3), 0);
+    assert_int_equal(chosen(256, 128, 13, 3), 2);
+    assert_int_equal(chosen(64, 64, 104, 3), 4);
+    assert_int_equal(chosen(64, 64, 104, 1), 0);
     float x[36] = {0};
-    const vkd_winograd bad[] = {
-        {3, 1, 1, 1, 1, 1}, {2, 0, 1, 1, 1, 1}, {2, 1, 1, 0, 1, 1}, {2, 1, 1, 1, 0, 1}, {2, 1, 1, 1, 1, 0}};
+    const vkd_convolution good = {1, 1, 1, 1, 3, 1, 1, 1},
+                          bad[] = {{0, 1, 1, 1, 3, 1, 1, 1}, {1, 0, 1, 1, 3, 1, 1, 1},
+                                   {1, 1, 0, 1, 3, 1, 1, 1}, {1, 1, 1, 0, 3, 1, 1, 1},
+                                   {1, 5, 5, 1, 5, 1, 1, 1}, {1, 5, 5, 1, 3, 2, 1, 1},
+                                   {1, 5, 5, 1, 3, 1, 0, 1}, {1, 1, 1, 1, 3, 1, 1, 0}};
     for (size_t i = 0; i < COUNT(bad); ++i)
-        assert_int_equal(vkd_winograd_forward(&bad[i], x, NULL, x, 1, x, VKD_WINOGRAD_LINEAR, x),
+        assert_int_equal(vkd_winograd_forward(&bad[i], 2, x, NULL, x, 1, x, VKD_EPILOGUE_LINEAR, x),
                          VKD_INVALID_ARGUMENT);
+    assert_int_equal(vkd_winograd_forward(&good, 3, x, NULL, x, 1, x, VKD_EPILOGUE_LINEAR, x),
+                     VKD_INVALID_ARGUMENT);
 }
 
 int main(void) {

@@ -1,0 +1,49 @@
+// Convolutions on the CPU by the method that is fastest at their shape: Winograd's filtering (winograd.h),
+// blocks without im2col (direct.h), or none of them, where the caller's own product over im2col is.
+#ifndef VKD_NUMERICS_CONVOLUTION_H
+#define VKD_NUMERICS_CONVOLUTION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+typedef enum vkd_epilogue {
+    VKD_EPILOGUE_LINEAR,
+    VKD_EPILOGUE_LEAKY, // max(v, 0.1 v)
+} vkd_epilogue;
+
+typedef struct vkd_convolution {
+    int c, h, w;           // input channels, grid
+    int n;                 // filters
+    int size, stride, pad; // the output's grid is (h + 2 pad - size) / stride + 1
+    int threads;           // that share a batch; each has a workspace of its own
+} vkd_convolution;
+
+// Floats of `workspace` below, enough for all three; 0 where none serves.
+size_t vkd_convolution_workspace(const vkd_convolution *s);
+size_t vkd_convolution_forward_workspace(const vkd_convolution *s); // for the forward alone
+
+// Each returns whether it was done; if not, nothing is written.
+
+// y = epilogue(weights * x + bias). y is not x.
+bool vkd_convolution_forward(const vkd_convolution *s,
+                             const float *weights, // (n,c,size,size)
+                             const float *bias,    // (n) or NULL for none
+                             const float *x,       // (batch,c,h,w)
+                             int batch,
+                             float *y, // (batch,n,out_h,out_w) =
+                             vkd_epilogue epilogue, float *workspace);
+
+// dx += the adjoint applied to dy.
+bool vkd_convolution_adjoint(const vkd_convolution *s,
+                             const float *weights, // (n,c,size,size)
+                             const float *dy,      // (batch,n,out_h,out_w)
+                             int batch,
+                             float *dx, // (batch,c,h,w) +=
+                             float *workspace);
+
+// dweights += the gradient in the weights.
+bool vkd_convolution_gradient(const vkd_convolution *s, const float *x, const float *dy, int batch,
+                              float *dweights, // (n,c,size,size) +=
+                              float *workspace);
+
+#endif

@@ -1,0 +1,424 @@
+#include "numerics/direct.h"
+
+#include <string.h>
+
+#include "numerics/parallel.h"
+
+// FILTERS x VECTORS accumulators, and what they are made of, fill the registers.
+#if defined __AVX512F__
+enum { LANES = 16, FILTERS = 8 };
+#elif defined __AVX__
+enum { LANES = 8, FILTERS = 4 };
+#else
+enum { LANES = 4, FILTERS = 4 };
+#endif
+enum { VECTORS = 3, TILE = VECTORS * LANES };
+
+typedef float lanes __attribute__((vector_size(LANES * sizeof(float)), aligned(sizeof(float)), may_alias));
+typedef int lane_numbers __attribute__((vector_size(LANES * sizeof(int))));
+
+// Keeps a vector in its register: the compiler would rather load it anew for every product.
+#if defined __AVX512F__
+#define HOLD(v) __asm__("" : "+v"(v))
+#elif defined __x86_64__
+#define HOLD(v) __asm__("" : "+x"(v))
+#else
+#define HOLD(v) (void)(v)
+#endif
+
+#define INLINE static inline __attribute__((always_inline))
+#define UNROLL _Pragma("GCC unroll 16")
+
+// Floats a thread's block of the input may take (the second level of the cache), pixels it may have.
+enum { BLOCK_FLOATS = 48 * 1024, BLOCK_PIXELS = 1024 };
+
+// A sheet is some rows of an image between its zeros: for each channel stride x stride planes, the one of
+// (i,j) with the rows i, i + stride, ... and the columns j, j + stride, ... Output pixel (y,x) of the block
+// is number y pitch + x, and meets weight (i,j) of channel c at that number + offset[c,i,j]; the numbers
+// between the rows are no pixels and meet what stands there.
+typedef struct plan {
+    int c, h, w, n, size, stride, pad;
+    int out_h, out_w;
+    int rows;   // of a block, the last one's are fewer
+    int blocks; // of an image
+    int pitch;
+    int run;     // numbers of a block, pixels or not
+    int padded;  // run, up to a whole tile
+    int weights; // c size^2
+    size_t plane, sheet;
+} plan;
+
+static int round_up(int x, int step) {
+    return (x + step - 1) / step * step;
+}
+
+static int clamp(int x, int low, int high) {
+    return x < low ? low : x > high ? high : x;
+}
+
+static plan make_plan(int c, int h, int w, int n, int size, int stride, int pad) {
+    plan p = {.c = c, .h = h, .w = w, .n = n, .size = size, .stride = stride, .pad = pad};
+    p.out_h = (h + 2 * pad - size) / stride + 1;
+    p.out_w = (w + 2 * pad - size) / stride + 1;
+    const int beyond = (size - 1) / stride; // rows or columns of a plane that a pixel reads beyond its own
+    p.pitch = p.out_w + beyond;
+    const int in_cache = BLOCK_FLOATS / (c * stride * stride * p.pitch) - beyond,
+              few = BLOCK_PIXELS / p.pitch;
+    const int most = clamp(in_cache < few ? in_cache : few, 1, p.out_h);
+    p.blocks = (p.out_h + most - 1) / most;
+    p.rows = (p.out_h + p.blocks - 1) / p.blocks;
+    p.blocks = (p.out_h + p.rows - 1) / p.rows;
+    p.run = (p.rows - 1) * p.pitch + p.out_w;
+    p.padded = round_up(p.run, TILE);
+    p.weights = c * size * size;
+    p.plane = (size_t)(p.rows + beyond) * (size_t)p.pitch;
+    p.sheet = (size_t)(c * stride * stride) * p.plane + TILE; // the last plane is read to the end of a tile
+    return p;
+}
+
+static void make_offsets(const plan *p, int *offsets) { // (c,size,size)
+    const int s = p->stride;
+    for (int c = 0; c < p->c; ++c)
+        for (int i = 0; i < p->size; ++i)
+            for (int j = 0; j < p->size; ++j)
+                *offsets++ = ((c * s + i % s) * s + j % s) * (int)p->plane + i / s * p->pitch + j / s;
+}
+
+// One row of a plane: the columns `column`, `column + stride`, ... of the image's row, zeros outside.
+static void read_row(const plan *p, const float *restrict row, int column, float *restrict to) {
+    const int s = p->stride, first = column < 0 ? (-column + s - 1) / s : 0;
+    const int end = clamp(p->w > column ? (p->w - column + s - 1) / s : 0, 0, p->pitch);
+    int x = 0;
+    for (; x < first && x < p->pitch; ++x)
+        to[x] = 0;
+    if (s == 1)
+        for (; x < end; ++x)
+            to[x] = row[x + column];
+    else if (s == 2)
+        for (; x < end; ++x)
+            to[x] = row[2 * x + column];
+    else
+        for (; x < end; ++x)
+            to[x] = row[x * s + column];
+    for (; x < p->pitch; ++x)
+        to[x] = 0;
+}
+
+static void read_sheet(const plan *p, const float *image, int first_row, float *sheet) {
+    const int s = p->stride, rows = (int)(p->plane / (size_t)p->pitch);
+    float *to = sheet;
+    for (int c = 0; c < p->c; ++c)
+        for (int i = 0; i < s; ++i)
+            for (int j = 0; j < s; ++j)
+                for (int r = 0; r < rows; ++r, to += p->pitch) {
+                    const int y = (first_row + r) * s + i - p->pad;
+                    if (y < 0 || y >= p->h)
+                        memset(to, 0, (size_t)p->pitch * sizeof *to);
+                    else
+                        read_row(p, image + ((size_t)c * (size_t)p->h + (size_t)y) * (size_t)p->w, j - p->pad,
+                                 to);
+                }
+    memset(to, 0, TILE * sizeof *to);
+}
+
+// ---- forward
+// -------------------------------------------------------------------------------------------------
+
+// out (FILTERS,count vectors) = panel' x, the panel (weights,FILTERS).
+INLINE void multiply(const int count, const float *x, const int *offsets, const float *panel, int weights,
+                     float *out, size_t step) {
+    lanes sum[FILTERS][VECTORS] = {0};
+    for (int t = 0; t < weights; ++t, panel += FILTERS) {
+        lanes pixels[VECTORS];
+        UNROLL for (int v = 0; v < count; ++v) pixels[v] = *(const lanes *)(x + offsets[t] + v * LANES);
+        UNROLL for (int f = 0; f < FILTERS; ++f) {
+            lanes weight = (lanes){0} + panel[f];
+            HOLD(weight);
+            UNROLL for (int v = 0; v < count; ++v) sum[f][v] += weight * pixels[v];
+        }
+    }
+    UNROLL for (int f = 0; f < FILTERS; ++f) UNROLL for (int v = 0; v < count; ++v) *
+        (lanes *)(out + (size_t)f * step + v * LANES) = sum[f][v];
+}
+
+// out (FILTERS,padded) for all of a block.
+static void multiply_run(const plan *p, const float *sheet, const int *offsets, const float *panel,
+                         float *out) {
+    const size_t step = (size_t)p->padded;
+    int i = 0;
+    for (; i + TILE - LANES < p->run; i += TILE)
+        multiply(3, sheet + i, offsets, panel, p->weights, out + i, step);
+    if (p->run - i > LANES)
+        multiply(2, sheet + i, offsets, panel, p->weights, out + i, step);
+    else if (p->run > i)
+        multiply(1, sheet + i, offsets, panel, p->weights, out + i, step);
+}
+
+typedef struct destination {
+    float *y;
+    const float *bias; // NULL: none
+    vkd_epilogue epilogue;
+    int add; // += instead of =
+} destination;
+
+static void write_row(const float *restrict from, float *restrict to, int count, float bias,
+                      const destination *d) {
+    if (d->add)
+        for (int x = 0; x < count; ++x)
+            to[x] += from[x];
+    else if (d->epilogue == VKD_EPILOGUE_LEAKY)
+        for (int x = 0; x < count; ++x) {
+            const float v = from[x] + bias;
+            to[x] = v > 0 ? v : 0.1f * v;
+        }
+    else
+        for (int x = 0; x < count; ++x)
+            to[x] = from[x] + bias;
+}
+
+static int panels(const plan *p) {
+    return (p->n + FILTERS - 1) / FILTERS;
+}
+
+static size_t thread_floats(const plan *p) { // a sheet, and what comes of it for one panel
+    return p->sheet + (size_t)FILTERS * (size_t)p->padded;
+}
+
+static void convolve_block(const plan *p, const int *offsets, const float *packed, const float *x, int block,
+                           const destination *d, float *work) {
+    const int image = block / p->blocks, first = block % p->blocks * p->rows;
+    const int rows = p->out_h - first < p->rows ? p->out_h - first : p->rows;
+    float *sheet = work, *out = sheet + p->sheet;
+    read_sheet(p, x + (size_t)image * (size_t)p->c * (size_t)p->h * (size_t)p->w, first, sheet);
+    for (int k = 0; k < panels(p); ++k) {
+        multiply_run(p, sheet, offsets, packed + (size_t)k * FILTERS * (size_t)p->weights, out);
+        for (int f = 0; f < FILTERS && k * FILTERS + f < p->n; ++f) {
+            const int n = k * FILTERS + f;
+            for (int r = 0; r < rows; ++r)
+                write_row(out + (size_t)f * (size_t)p->padded + (size_t)(r * p->pitch),
+                          d->y + (((size_t)image * (size_t)p->n + (size_t)n) * (size_t)p->out_h +
+                                  (size_t)(first + r)) *
+                                     (size_t)p->out_w,
+                          p->out_w, d->bias ? d->bias[n] : 0, d);
+        }
+    }
+}
+
+static size_t offsets_floats(const plan *p) {
+    return (size_t)p->weights * sizeof(int) / sizeof(float);
+}
+
+static size_t convolve_floats(const plan *p, int threads) {
+    return offsets_floats(p) + (size_t)(panels(p) * FILTERS) * (size_t)p->weights +
+           (size_t)threads * thread_floats(p);
+}
+
+// Panels of filters (weights,FILTERS), the last filled up with zeros. Turned: of the adjoint.
+static void pack(const plan *p, const float *weights, int turned, float *packed) {
+    const int area = p->size * p->size;
+    for (int n = 0; n < panels(p) * FILTERS; ++n)
+        for (int c = 0; c < p->c; ++c) {
+            float *to = packed + ((size_t)(n / FILTERS) * (size_t)p->weights + (size_t)(c * area)) * FILTERS +
+                        n % FILTERS;
+            for (int v = 0; v < area; ++v, to += FILTERS) {
+                if (n >= p->n)
+                    *to = 0;
+                else if (turned) // the adjoint's (n,c) is the forward's (c,n), read backwards
+                    *to = weights[((size_t)c * (size_t)p->n + (size_t)n) * (size_t)area +
+                                  (size_t)(area - 1 - v)];
+                else
+                    *to = weights[((size_t)n * (size_t)p->c + (size_t)c) * (size_t)area + (size_t)v];
+            }
+        }
+}
+
+static void convolve(const plan *p, int threads, const float *weights, int turned, const float *x, int batch,
+                     const destination *d, float *workspace) {
+    void *room = workspace;
+    int *offsets = room;
+    float *packed = workspace + offsets_floats(p),
+          *work = packed + (size_t)(panels(p) * FILTERS) * (size_t)p->weights;
+    make_offsets(p, offsets);
+    pack(p, weights, turned, packed);
+    const int count = batch * p->blocks;
+    VKD_PARALLEL_FOR_ON(threads)
+    for (int block = 0; block < count; ++block)
+        convolve_block(p, offsets, packed, x, block, d, work + (size_t)vkd_thread() * thread_floats(p));
+}
+
+bool vkd_direct_serves(const vkd_convolution *s) {
+    return s->c > 0 && s->n > 0 && s->h > 0 && s->w > 0 && s->size > 0 && s->stride > 0 && s->pad >= 0 &&
+           s->pad < s->size && s->h + 2 * s->pad >= s->size && s->w + 2 * s->pad >= s->size && s->threads > 0;
+}
+
+static plan forward_plan(const vkd_convolution *s) {
+    return make_plan(s->c, s->h, s->w, s->n, s->size, s->stride, s->pad);
+}
+
+static plan adjoint_plan(const vkd_convolution *s) { // stride 1
+    const plan p = forward_plan(s);
+    return make_plan(s->n, p.out_h, p.out_w, s->c, s->size, 1, s->size - 1 - s->pad);
+}
+
+vkd_status vkd_direct_forward(const vkd_convolution *s, const float *weights, const float *bias,
+                              const float *x, int batch, float *y, vkd_epilogue epilogue, float *workspace) {
+    if (!vkd_direct_serves(s) || batch < 1) return VKD_INVALID_ARGUMENT;
+    const plan p = forward_plan(s);
+    const destination d = {.y = y, .bias = bias, .epilogue = epilogue};
+    convolve(&p, s->threads, weights, 0, x, batch, &d, workspace);
+    return VKD_OK;
+}
+
+vkd_status vkd_direct_adjoint(const vkd_convolution *s, const float *weights, const float *dy, int batch,
+                              float *dx, float *workspace) {
+    if (!vkd_direct_serves(s) || batch < 1 || s->stride != 1) return VKD_INVALID_ARGUMENT;
+    const plan p = adjoint_plan(s);
+    const destination d = {.y = dx, .add = 1};
+    convolve(&p, s->threads, weights, 1, dy, batch, &d, workspace);
+    return VKD_OK;
+}
+
+// ---- the gradient in the weights
+// -----------------------------------------------------------------------------
+
+// A group is a block of one image, or of some images where they are small: its sums leave the registers once.
+typedef struct gradient {
+    plan p;
+    int run;     // of a block, up to a whole vector
+    int weights; // up to a whole number of VECTORS
+    int images;  // in a group
+    size_t sums; // (panels,weights,FILTERS)
+} gradient;
+
+static gradient make_gradient(const vkd_convolution *s) {
+    gradient g = {.p = forward_plan(s)};
+    g.run = round_up(g.p.run, LANES);
+    g.weights = round_up(g.p.weights, VECTORS);
+    const int in_cache = (int)(2 * BLOCK_FLOATS / g.p.sheet), few = BLOCK_PIXELS / g.run;
+    g.images = g.p.blocks > 1 ? 1 : clamp(in_cache < few ? in_cache : few, 1, BLOCK_PIXELS);
+    g.sums = (size_t)panels(&g.p) * (size_t)g.weights * FILTERS;
+    return g;
+}
+
+// The sums, sheets, and dy's blocks for FILTERS filters.
+static size_t gradient_thread(const gradient *g) {
+    return g->sums + (size_t)g->images * (g->p.sheet + FILTERS * (size_t)g->run);
+}
+
+static size_t gradient_floats(const gradient *g, int threads) {
+    return (size_t)g->weights + (size_t)threads * gradient_thread(g);
+}
+
+// Lane i = (i & step ? b : a)[i] + [i ^ step].
+INLINE lanes fold(lanes a, lanes b, int step) {
+    lane_numbers here, there;
+    for (int i = 0; i < LANES; ++i) {
+        here[i] = i & step ? LANES + i : i;
+        there[i] = i & step ? LANES + (i ^ step) : i ^ step;
+    }
+    return __builtin_shuffle(a, b, here) + __builtin_shuffle(a, b, there);
+}
+
+// totals (FILTERS) += the lanes' sums, a vector for each.
+INLINE void add_totals(lanes *sum, float *totals) {
+    UNROLL for (int step = 1; step < FILTERS; step *= 2) UNROLL for (int f = 0; f < FILTERS; f += 2 * step)
+        sum[f] = fold(sum[f], sum[f + step], step);
+    UNROLL for (int step = FILTERS; step < LANES; step *= 2) sum[0] = fold(sum[0], sum[0], step);
+    for (int f = 0; f < FILTERS; ++f)
+        totals[f] += sum[0][f];
+}
+
+// sums (VECTORS,FILTERS) += x dy' over a group, for three weights.
+static void correlate(const gradient *g, int images, const float *dy, const float *sheets, const int *offsets,
+                      float *sums) {
+    lanes sum[VECTORS][FILTERS] = {0};
+    const size_t run = (size_t)g->run;
+    for (int image = 0; image < images; ++image, sheets += g->p.sheet, dy += FILTERS * run) {
+        const float *a = sheets + offsets[0], *b = sheets + offsets[1], *c = sheets + offsets[2];
+        for (size_t i = 0; i < run; i += LANES) {
+            const lanes pixels[VECTORS] = {*(const lanes *)(a + i), *(const lanes *)(b + i),
+                                           *(const lanes *)(c + i)};
+            UNROLL for (int f = 0; f < FILTERS; ++f) {
+                lanes d = *(const lanes *)(dy + (size_t)f * run + i);
+                HOLD(d);
+                UNROLL for (int v = 0; v < VECTORS; ++v) sum[v][f] += d * pixels[v];
+            }
+        }
+    }
+    UNROLL for (int v = 0; v < VECTORS; ++v) add_totals(sum[v], sums + v * FILTERS);
+}
+
+// dy's block as the sheet numbers its pixels: zeros between the rows and to the end.
+static void read_gradient(const gradient *g, const float *dy, int image, int first, int panel, float *to) {
+    const plan *p = &g->p;
+    const size_t width = (size_t)p->out_w,
+                 rows = (size_t)(p->out_h - first < p->rows ? p->out_h - first : p->rows);
+    memset(to, 0, FILTERS * (size_t)g->run * sizeof *to);
+    for (int f = 0; f < FILTERS && panel * FILTERS + f < p->n; ++f) {
+        const size_t n = (size_t)image * (size_t)p->n + (size_t)(panel * FILTERS + f);
+        const float *from = dy + (n * (size_t)p->out_h + (size_t)first) * width;
+        for (size_t r = 0; r < rows; ++r)
+            memcpy(to + (size_t)f * (size_t)g->run + r * (size_t)p->pitch, from + r * width,
+                   width * sizeof *to);
+    }
+}
+
+// Blocks `first` to `end`, which are blocks of one image or images.
+static void gradient_group(const gradient *g, const int *offsets, const float *x, const float *dy, int first,
+                           int end, float *work) {
+    const plan *p = &g->p;
+    float *sums = work, *sheets = sums + g->sums, *rows = sheets + (size_t)g->images * p->sheet;
+    for (int b = first; b < end; ++b)
+        read_sheet(p, x + (size_t)(b / p->blocks) * (size_t)p->c * (size_t)p->h * (size_t)p->w,
+                   b % p->blocks * p->rows, sheets + (size_t)(b - first) * p->sheet);
+    for (int k = 0; k < panels(p); ++k) {
+        for (int b = first; b < end; ++b)
+            read_gradient(g, dy, b / p->blocks, b % p->blocks * p->rows, k,
+                          rows + (size_t)(b - first) * FILTERS * (size_t)g->run);
+        for (int t = 0; t < g->weights; t += VECTORS)
+            correlate(g, end - first, rows, sheets, offsets + t,
+                      sums + ((size_t)k * (size_t)g->weights + (size_t)t) * FILTERS);
+    }
+}
+
+vkd_status vkd_direct_gradient(const vkd_convolution *s, const float *x, const float *dy, int batch,
+                               float *dweights, float *workspace) {
+    if (!vkd_direct_serves(s) || batch < 1) return VKD_INVALID_ARGUMENT;
+    const gradient g = make_gradient(s);
+    void *room = workspace;
+    int *offsets = room;
+    float *work = workspace + g.weights;
+    make_offsets(&g.p, offsets);
+    for (int t = g.p.weights; t < g.weights; ++t)
+        offsets[t] = 0; // beyond the last weight: read, and not used
+    const int count = batch * g.p.blocks, threads = s->threads < count ? s->threads : count;
+    VKD_PARALLEL_FOR_ON(threads)
+    for (int t = 0; t < threads; ++t) {
+        float *own = work + (size_t)t * gradient_thread(&g);
+        memset(own, 0, g.sums * sizeof *own);
+        const int end = (int)((long)(t + 1) * count / threads);
+        for (int b = (int)((long)t * count / threads); b < end; b += g.images)
+            gradient_group(&g, offsets, x, dy, b, b + g.images < end ? b + g.images : end, own);
+    }
+    for (int t = 0; t < threads; ++t)
+        for (int n = 0; n < g.p.n; ++n) {
+            const float *sums = work + (size_t)t * gradient_thread(&g) +
+                                (size_t)(n / FILTERS) * (size_t)g.weights * FILTERS + n % FILTERS;
+            float *to = dweights + (size_t)n * (size_t)g.p.weights;
+            for (int i = 0; i < g.p.weights; ++i)
+                to[i] += sums[i * FILTERS];
+        }
+    return VKD_OK;
+}
+
+size_t vkd_direct_workspace(const vkd_convolution *s) {
+    const gradient g = make_gradient(s);
+    size_t size = convolve_floats(&g.p, s->threads), other = gradient_floats(&g, s->threads);
+    if (other > size) size = other;
+    if (s->stride == 1) {
+        const plan back = adjoint_plan(s);
+        other = convolve_floats(&back, s->threads);
+        if (other > size) size = other;
+    }
+    return size;
+}

@@ -1,0 +1,43 @@
+// Convolutions without im2col, for few channels, where neither a product nor Winograd's filtering reaches the
+// processor's peak: a block of rows of an image is copied between its zeros, stride by stride, so that what a
+// weight meets is one run of memory for all of the block's pixels, and a few filters times a few vectors of
+// pixels stay in registers.
+#ifndef VKD_NUMERICS_DIRECT_H
+#define VKD_NUMERICS_DIRECT_H
+
+#include <stddef.h>
+
+#include "numerics/convolution.h"
+#include "numerics/status.h"
+
+// Whether the shape is one of these: sizes of 1 and more, a pad below size, an output.
+bool vkd_direct_serves(const vkd_convolution *s);
+
+// Floats of `workspace` below, enough for each of the three.
+size_t vkd_direct_workspace(const vkd_convolution *s);
+
+// y = epilogue(weights * x + bias), (out) = (h + 2 pad - size) / stride + 1. y is not x.
+// VKD_INVALID_ARGUMENT: sizes below 1, a pad that is no less than size.
+vkd_status vkd_direct_forward(const vkd_convolution *s,
+                              const float *weights, // (n,c,size,size)
+                              const float *bias,    // (n) or NULL for none
+                              const float *x,       // (batch,c,h,w)
+                              int batch,
+                              float *y, // (batch,n,out_h,out_w) =
+                              vkd_epilogue epilogue, float *workspace);
+
+// dx += the adjoint applied to dy. VKD_INVALID_ARGUMENT for a stride above 1 as well.
+vkd_status vkd_direct_adjoint(const vkd_convolution *s,
+                              const float *weights, // (n,c,size,size)
+                              const float *dy,      // (batch,n,out_h,out_w)
+                              int batch,
+                              float *dx, // (batch,c,h,w) +=
+                              float *workspace);
+
+// dweights += the gradient in the weights. Every thread sums its own images' in turn, and the threads' sums
+// are added in order: the same bits for the same number of threads.
+vkd_status vkd_direct_gradient(const vkd_convolution *s, const float *x, const float *dy, int batch,
+                               float *dweights, // (n,c,size,size) +=
+                               float *workspace);
+
+#endif

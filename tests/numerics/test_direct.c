@@ -1,0 +1,276 @@
+#include "support.h"
+
+#include "numerics/convolution.h"
+#include "numerics/direct.h"
+#include "numerics/parallel.h"
+
+typedef struct shape {
+    int c, h, w, n, size, stride, pad, batch;
+} shape;
+
+// One pixel; widths about a vector and a tile; every number of vectors that may be left over; strides and
+// borders that reach beyond the image, even sizes; more than one panel of filters; several blocks an image,
+// and several images a group.
+static const shape shapes[] = {
+    {1, 1, 1, 1, 1, 1, 0, 1},     {2, 1, 5, 3, 3, 1, 1, 2},     {3, 2, 3, 2, 3, 1, 1, 1},
+    {5, 7, 9, 4, 3, 1, 1, 3},     {3, 16, 16, 8, 3, 1, 1, 2},   {2, 9, 47, 9, 3, 1, 1, 2},
+    {2, 5, 48, 16, 3, 1, 1, 1},   {4, 40, 37, 17, 3, 1, 1, 2},  {3, 11, 13, 5, 3, 2, 1, 2},
+    {3, 12, 12, 9, 3, 2, 1, 3},   {2, 20, 17, 7, 5, 3, 2, 2},   {3, 9, 8, 3, 4, 2, 0, 2},
+    {2, 8, 7, 3, 5, 1, 4, 1},     {6, 13, 13, 11, 1, 1, 0, 5},  {3, 7, 7, 4, 1, 2, 0, 2},
+    {2, 3, 3, 2, 7, 2, 3, 2},     {40, 60, 61, 10, 3, 1, 1, 1}, {64, 10, 10, 33, 3, 1, 1, 9},
+    {3, 200, 190, 8, 3, 2, 1, 1},
+};
+
+typedef struct work {
+    shape t;
+    vkd_convolution s;
+    int out_h, out_w;
+    size_t in, out, filters;
+    float *weights, *bias, *x, *y, *workspace;
+} work;
+
+static work make(shape t, int threads) {
+    work k = {.t = t, .s = {t.c, t.h, t.w, t.n, t.size, t.stride, t.pad, threads}};
+    k.out_h = (t.h + 2 * t.pad - t.size) / t.stride + 1;
+    k.out_w = (t.w + 2 * t.pad - t.size) / t.stride + 1;
+    k.in = (size_t)t.batch * (size_t)t.c * (size_t)t.h * (size_t)t.w;
+    k.out = (size_t)t.batch * (size_t)t.n * (size_t)k.out_h * (size_t)k.out_w;
+    k.filters = (size_t)t.n * (size_t)t.c * (size_t)(t.size * t.size);
+    k.weights = normal_floats(k.filters, 1);
+    k.bias = normal_floats((size_t)t.n, 2);
+    k.x = normal_floats(k.in, 3);
+    k.y = normal_floats(k.out, 4); // =, not +=
+    assert_true(vkd_direct_serves(&k.s));
+    k.workspace = floats(vkd_direct_workspace(&k.s)); // its exact size: the address sanitizer checks it
+    for (size_t i = 0; i < vkd_direct_workspace(&k.s); ++i)
+        k.workspace[i] = NAN; // nothing of it may be read before it is written
+    return k;
+}
+
+static void drop(work *k) {
+    free(k->weights);
+    free(k->bias);
+    free(k->x);
+    free(k->y);
+    free(k->workspace);
+}
+
+// For every product of weight (n,c,i,j) and pixel that meets output `at`: y[at] += weights[a] * x[b] and its
+// like.
+typedef void (*visit)(void *data, size_t weight, size_t in, size_t out);
+
+static void each(const work *k, visit f, void *data) {
+    const shape *t = &k->t;
+    for (int b = 0; b < t->batch; ++b)
+        for (int n = 0; n < t->n; ++n)
+            for (int y = 0; y < k->out_h; ++y)
+                for (int x = 0; x < k->out_w; ++x)
+                    for (int c = 0; c < t->c; ++c)
+                        for (int i = 0; i < t->size; ++i)
+                            for (int j = 0; j < t->size; ++j) {
+                                const int v = y * t->stride + i - t->pad, u = x * t->stride + j - t->pad;
+                                if (v < 0 || v >= t->h || u < 0 || u >= t->w) continue;
+                                f(data, (size_t)(((n * t->c + c) * t->size + i) * t->size + j),
+                                  (size_t)(((b * t->c + c) * t->h + v) * t->w + u),
+                                  (size_t)(((b * t->n + n) * k->out_h + y) * k->out_w + x));
+                            }
+}
+
+// Sums in float64, and of the terms' magnitudes.
+typedef struct sums {
+    const float *a, *b;
+    double *sum, *size;
+} sums;
+
+static void add(sums *s, size_t a, size_t b, size_t to) {
+    const double term = (double)s->a[a] * s->b[b];
+    s->sum[to] += term;
+    s->size[to] += fabs(term);
+}
+
+static void add_output(void *data, size_t weight, size_t in, size_t out) {
+    add(data, weight, in, out);
+}
+
+static void add_input(void *data, size_t weight, size_t in, size_t out) {
+    add(data, weight, out, in);
+}
+
+static void add_weight(void *data, size_t weight, size_t in, size_t out) {
+    add(data, in, out, weight);
+}
+
+// got - start against the sums: a plain sum's rounding.
+static void check(const float *got, const float *start, const sums *s, size_t n, const shape *t) {
+    double error = 0, scale = 0;
+    for (size_t i = 0; i < n; ++i) {
+        const double was = start ? start[i] : 0, e = got[i] - was - s->sum[i];
+        error += e * e;
+        scale += pow(s->size[i] + fabs(was), 2);
+    }
+    if (!(sqrt(error / (scale + 1e-30)) < 2 * EPS32))
+        print_message("c %d, %d x %d, n %d, size %d, stride %d, pad %d\n", t->c, t->h, t->w, t->n, t->size,
+                      t->stride, t->pad);
+    assert_below(sqrt(error / (scale + 1e-30)) / EPS32, 2);
+}
+
+static void forward(void **state) {
+    (void)state;
+    for (size_t i = 0; i < COUNT(shapes); ++i)
+        for (int leaky = 0; leaky < 2; ++leaky) {
+            work k = make(shapes[i], vkd_threads());
+            sums s = {k.weights, k.x, doubles(k.out), doubles(k.out)};
+            each(&k, add_output, &s);
+            const size_t plane = (size_t)k.out_h * (size_t)k.out_w;
+            for (size_t j = 0; j < k.out && leaky; ++j) {
+                s.sum[j] += k.bias[j / plane % (size_t)k.t.n];
+                if (s.sum[j] < 0) s.sum[j] *= 0.1f;
+            }
+            assert_ok(vkd_direct_forward(&k.s, k.weights, leaky ? k.bias : NULL, k.x, k.t.batch, k.y,
+                                         leaky ? VKD_EPILOGUE_LEAKY : VKD_EPILOGUE_LINEAR, k.workspace));
+            check(k.y, NULL, &s, k.out, &k.t);
+            free(s.sum);
+            free(s.size);
+            drop(&k);
+        }
+}
+
+static void adjoint(void **state) {
+    (void)state;
+    for (size_t i = 0; i < COUNT(shapes); ++i) {
+        work k = make(shapes[i], vkd_threads());
+        float *dx = normal_floats(k.in, 5), *start = copy_floats(dx, k.in);
+        sums s = {k.weights, k.y, doubles(k.in), doubles(k.in)};
+        each(&k, add_input, &s);
+        const vkd_status status = vkd_direct_adjoint(&k.s, k.weights, k.y, k.t.batch, dx, k.workspace);
+        assert_int_equal(status, k.t.stride == 1 ? VKD_OK : VKD_INVALID_ARGUMENT);
+        if (status == VKD_OK) check(dx, start, &s, k.in, &k.t);
+        free(s.sum);
+        free(s.size);
+        free(dx);
+        free(start);
+        drop(&k);
+    }
+}
+
+static void gradient(void **state) {
+    (void)state;
+    for (size_t i = 0; i < COUNT(shapes); ++i)
+        for (int threads = 1; threads <= 3; ++threads) {
+            work k = make(shapes[i], threads);
+            float *dw = normal_floats(k.filters, 5), *start = copy_floats(dw, k.filters);
+            sums s = {k.x, k.y, doubles(k.filters), doubles(k.filters)};
+            each(&k, add_weight, &s);
+            assert_ok(vkd_direct_gradient(&k.s, k.x, k.y, k.t.batch, dw, k.workspace));
+            check(dw, start, &s, k.filters, &k.t);
+            free(s.sum);
+            free(s.size);
+            free(dw);
+            free(start);
+            drop(&k);
+        }
+}
+
+// Forward and adjoint for every number of threads, the gradient for the same one.
+static void same_bits(void **state) {
+    (void)state;
+    const shape t = {20, 33, 21, 30, 3, 1, 1, 3};
+    float *y = NULL, *dx = NULL;
+    for (int threads = 1; threads <= 4; ++threads) {
+        work k = make(t, threads);
+        float *back = floats(k.in), *dw = floats(k.filters), *again = floats(k.filters);
+        assert_ok(
+            vkd_direct_forward(&k.s, k.weights, k.bias, k.x, t.batch, k.y, VKD_EPILOGUE_LEAKY, k.workspace));
+        assert_ok(vkd_direct_adjoint(&k.s, k.weights, k.y, t.batch, back, k.workspace));
+        assert_ok(vkd_direct_gradient(&k.s, k.x, k.y, t.batch, dw, k.workspace));
+        assert_ok(vkd_direct_gradient(&k.s, k.x, k.y, t.batch, again, k.workspace));
+        assert_memory_equal(dw, again, k.filters * sizeof *dw);
+        if (!y) {
+            y = copy_floats(k.y, k.out);
+            dx = copy_floats(back, k.in);
+        }
+        assert_memory_equal(y, k.y, k.out * sizeof *y);
+        assert_memory_equal(dx, back, k.in * sizeof *dx);
+        free(back);
+        free(dw);
+        free(again);
+        drop(&k);
+    }
+    free(y);
+    free(dx);
+}
+
+static void a_nan_is_not_hidden(void **state) {
+    (void)state;
+    work k = make((shape){3, 9, 9, 2, 3, 1, 1, 1}, 1);
+    k.x[9 * 9 + 4 * 9 + 4] = NAN; // channel 1, the middle
+    assert_ok(vkd_direct_forward(&k.s, k.weights, k.bias, k.x, 1, k.y, VKD_EPILOGUE_LEAKY, k.workspace));
+    for (int y = 0; y < 9; ++y)
+        for (int x = 0; x < 9; ++x)
+            assert_true(!isnan(k.y[9 * y + x]) == !(y >= 3 && y <= 5 && x >= 3 && x <= 5));
+    drop(&k);
+}
+
+static void rejects(void **state) {
+    (void)state;
+    const vkd_convolution bad[] = {
+        {0, 5, 5, 1, 3, 1, 1, 1}, {1, 0, 5, 1, 3, 1, 1, 1}, {1, 5, 5, 0, 3, 1, 1, 1},
+        {1, 5, 5, 1, 0, 1, 0, 1}, {1, 5, 5, 1, 3, 0, 1, 1}, {1, 5, 5, 1, 3, 1, 3, 1},
+        {1, 2, 5, 1, 3, 1, 0, 1}, {1, 5, 5, 1, 3, 1, 1, 0}, {1, 5, 5, 1, 3, 1, -1, 1}};
+    float x[64] = {0};
+    for (size_t i = 0; i < COUNT(bad); ++i) {
+        assert_false(vkd_direct_serves(&bad[i]));
+        assert_int_equal(vkd_direct_forward(&bad[i], x, NULL, x, 1, x, VKD_EPILOGUE_LINEAR, x),
+                         VKD_INVALID_ARGUMENT);
+        assert_int_equal(vkd_direct_adjoint(&bad[i], x, x, 1, x, x), VKD_INVALID_ARGUMENT);
+        assert_int_equal(vkd_direct_gradient(&bad[i], x, x, 1, x, x), VKD_INVALID_ARGUMENT);
+        assert_false(vkd_convolution_forward(&bad[i], x, NULL, x, 1, x, VKD_EPILOGUE_LINEAR, x));
+        assert_false(vkd_convolution_adjoint(&bad[i], x, x, 1, x, x));
+        assert_false(vkd_convolution_gradient(&bad[i], x, x, 1, x, x));
+        assert_int_equal(vkd_convolution_workspace(&bad[i]), 0);
+    }
+}
+
+// Whatever the method: where the choice says it was done, it is what the plain blocks give.
+static void methods_agree(void **state) {
+    (void)state;
+    const shape of[] = {{48, 20, 20, 48, 3, 1, 1, 1}, {128, 13, 13, 130, 3, 1, 1, 1},
+                        {16, 20, 20, 32, 3, 1, 1, 2}, {8, 20, 20, 8, 3, 2, 1, 2},
+                        {130, 7, 7, 8, 1, 1, 0, 2},   {20, 7, 7, 8, 1, 1, 0, 2}};
+    const int done[][3] = {{1, 1, 1}, {1, 1, 1}, {1, 1, 1}, {1, 0, 1}, {0, 0, 1}, {1, 1, 1}};
+    for (size_t i = 0; i < COUNT(of); ++i) {
+        work k = make(of[i], 2);
+        float *own = floats(vkd_convolution_workspace(&k.s)), *y = copy_floats(k.y, k.out),
+              *dx = floats(k.in);
+        float *want = floats(k.in), *dw = floats(k.filters), *sum = floats(k.filters);
+        const int batch = of[i].batch;
+        assert_ok(
+            vkd_direct_forward(&k.s, k.weights, k.bias, k.x, batch, k.y, VKD_EPILOGUE_LEAKY, k.workspace));
+        assert_int_equal(
+            vkd_convolution_forward(&k.s, k.weights, k.bias, k.x, batch, y, VKD_EPILOGUE_LEAKY, own),
+            done[i][0]);
+        assert_int_equal(vkd_convolution_forward_workspace(&k.s) > 0, done[i][0]);
+        if (done[i][0]) assert_below(relative_floats(y, k.y, k.out) / EPS32, 40);
+        assert_int_equal(vkd_convolution_adjoint(&k.s, k.weights, k.y, batch, dx, own), done[i][1]);
+        if (done[i][1]) {
+            assert_ok(vkd_direct_adjoint(&k.s, k.weights, k.y, batch, want, k.workspace));
+            assert_below(relative_floats(dx, want, k.in) / EPS32, 40);
+        }
+        assert_int_equal(vkd_convolution_gradient(&k.s, k.x, k.y, batch, dw, own), done[i][2]);
+        assert_ok(vkd_direct_gradient(&k.s, k.x, k.y, batch, sum, k.workspace));
+        assert_below(relative_floats(dw, sum, k.filters) / EPS32, 40);
+        float *all[] = {own, y, dx, want, dw, sum};
+        for (size_t j = 0; j < COUNT(all); ++j)
+            free(all[j]);
+        drop(&k);
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(forward),       cmocka_unit_test(adjoint), cmocka_unit_test(gradient),
+        cmocka_unit_test(same_bits),     cmocka_unit_test(rejects), cmocka_unit_test(a_nan_is_not_hidden),
+        cmocka_unit_test(methods_agree),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
