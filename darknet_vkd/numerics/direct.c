@@ -15,7 +15,9 @@ enum { LANES = 4, FILTERS = 4 };
 enum { VECTORS = 3, TILE = VECTORS * LANES };
 
 typedef float lanes __attribute__((vector_size(LANES * sizeof(float)), aligned(sizeof(float)), may_alias));
+#ifndef __clang__
 typedef int lane_numbers __attribute__((vector_size(LANES * sizeof(int))));
+#endif
 
 // Keeps a vector in its register: the compiler would rather load it anew for every product.
 #if defined __AVX512F__
@@ -311,12 +313,19 @@ static size_t gradient_floats(const gradient *g, int threads) {
 
 // Lane i = (i & step ? b : a)[i] + [i ^ step].
 INLINE lanes fold(lanes a, lanes b, int step) {
+#ifdef __clang__ // which has no shuffle by variables
+    lanes sum;
+    for (int i = 0; i < LANES; ++i)
+        sum[i] = i & step ? b[i] + b[i ^ step] : a[i] + a[i ^ step];
+    return sum;
+#else
     lane_numbers here, there;
     for (int i = 0; i < LANES; ++i) {
         here[i] = i & step ? LANES + i : i;
         there[i] = i & step ? LANES + (i ^ step) : i ^ step;
     }
     return __builtin_shuffle(a, b, here) + __builtin_shuffle(a, b, there);
+#endif
 }
 
 // totals (FILTERS) += the lanes' sums, a vector for each.
