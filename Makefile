@@ -111,7 +111,7 @@ ifeq ($(filter -j%,$(MAKEFLAGS)),)
 MAKEFLAGS += -j$(shell nproc 2>/dev/null || echo 1)
 endif
 
-.PHONY: all coco-cfgs coco-check demo demo-teacher demo-seeds test tests bench bench-numerics bench-step soak asan lint clean deps FORCE
+.PHONY: all coco-cfgs coco-check demo demo-teacher demo-seeds study study-report test tests bench bench-numerics bench-step soak asan lint clean deps FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -238,6 +238,17 @@ ifneq ($(INSTALL_DEPS), 0)
 	@scripts/install_deps.sh demo
 endif
 	@DARKNET='$(DARKNET)' BUILD='$(BUILD)' scripts/$(subst -,_,$@).sh
+
+# Trains what has no row in cfg/fashion/study.csv yet, and makes tables of the rows. STUDY_ARGS: --table, --seeds,
+# --jobs, --minutes; --plot FILE for the report.
+study: $(ROOT)/darknet
+ifneq ($(INSTALL_DEPS), 0)
+	@scripts/install_deps.sh demo bench
+endif
+	@scripts/study.py run --darknet '$(DARKNET)' $(STUDY_ARGS)
+
+study-report:
+	@scripts/study.py report $(STUDY_ARGS)
 
 bench: $(ROOT)/darknet
 	@if [ -x scripts/bench.sh ]; then DARKNET='$(DARKNET)' BUILD='$(BUILD)' scripts/bench.sh; \

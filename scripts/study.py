@@ -1,0 +1,342 @@
+#!/usr/bin/python3
+"""`make study` and `make study-report`: which settings of the distillation pay, on the demo's scenes.
+
+  study.py run [--table NAME ...] [--seeds N] [--jobs N] [--minutes N]
+  study.py list [--table NAME ...] [--seeds N]
+  study.py report [--plot FILE.png]
+
+A table is a list of settings; a cell is a setting and a seed. `run` trains every cell that has no row in
+cfg/fashion/study.csv yet and appends one; it may be stopped and continued at any time and on another machine. Each
+training runs on one thread, so that its result does not depend on how many there are, and one runs on every processor.
+Runs of one seed share pictures, order, augmentation and initial weights, so that their difference is paired.
+"""
+
+import argparse
+import concurrent.futures
+import csv
+import math
+import os
+import re
+import statistics
+import subprocess
+import sys
+import threading
+import time
+
+RESULTS = "cfg/fashion/study.csv"
+FOLDER = "build/study"
+DATA = "build/fashion"
+COLUMNS = ("setting", "seed", "batches", "ap", "ap50", "ap75", "loss", "seconds", "commit")
+
+# ---- the settings ----
+# A setting is written out in full, so that a row keeps its meaning when a default changes: `alone`, or the keys of
+# the two sections, and what differs from the demo's schedule and data.
+WHITEN_KEYS = ("mode", "statistics", "shrinkage", "rank", "eps")
+BASE = {"mode": "standardize", "map": "matrix_exp", "student_norm": "standardize", "loss": "l2", "ratio": "2",
+        "ramp": "linear", "foreground": "0.5", "taps": "8:17"}  # fmt: skip
+# Changes BASE, or where they come first, the run: batches, data (percent of the training scenes), width (of the
+# student's channels, percent).
+RUN_KEYS = ("batches", "data", "width")
+
+
+def with_base(changes):
+    """A setting's whole text, from a text of changes."""
+    words = dict(word.split("=", 1) for word in changes.split())
+    run = {key: words.pop(key) for key in RUN_KEYS if key in words}
+    whole = BASE | words
+    if "weight" in words:  # a weight and a ratio exclude each other
+        whole.pop("ratio", None)
+    return text_of({key: value for key, value in whole.items() if value != "-"} | run)
+
+
+def alone(changes=""):
+    return " ".join(["alone"] + changes.split())
+
+
+def text_of(words):
+    return " ".join(f"{key}={words[key]}" for key in sorted(words))
+
+
+def pair(changes=""):
+    run = [word for word in changes.split() if word.split("=")[0] in RUN_KEYS]
+    return [alone(" ".join(sorted(run))), with_base(changes)]
+
+
+def table(seeds, *changes):
+    """(settings, seeds): each change of BASE beside its student alone."""
+    settings = []
+    for change in changes:
+        settings += [s for s in pair(change) if s not in settings]
+    return settings, seeds
+
+
+MAPS = tuple(f"map={m}" for m in ("matrix_exp", "cayley", "householder", "procrustes", "linear", "frozen"))
+P = "map=procrustes "
+TABLES = {
+    "maps": table(5, *MAPS),
+    "teacher": table(3, P, P + "mode=none", P + "mode=layernorm",
+                     *(P + f"mode=whiten shrinkage={s}" for s in ("0.01", "0.05", "0.2")),
+                     P + "mode=whiten rank=64", P + "mode=whiten rank=32", "mode=whiten"),
+    "student": table(3, *(P + f"student_norm={s}" for s in ("none", "gain", "standardize", "layernorm"))),
+    "loss": table(3, P, P + "loss=smooth_l1"),
+    "strength": table(3, *(P + f"ratio={r}" for r in ("0.1", "0.3", "1", "2", "4", "10"))),
+    "schedule": table(3, P, P + "ramp=constant", P + "ramp=constant until=700", P + "foreground=0", P + "foreground=1"),
+    "taps": table(3, P, P + "taps=6:12", P + "taps=8:17,6:12"),
+    "length": table(3, P + "batches=300", P, P + "batches=3000"),
+    "data": table(3, P, P + "data=20", P + "data=5"),
+    "width": table(3, P + "width=50", P, P + "width=200"),
+}  # fmt: skip
+
+
+# ---- cfgs ----
+
+
+def section(name, words):
+    return f"\n[{name}]\n" + "".join(f"{key}={value}\n" for key, value in words.items())
+
+
+def cfg_of(setting):
+    """The text of the cfg to train, and of the plain one to measure with."""
+    words = dict(word.split("=", 1) for word in setting.split() if "=" in word)
+    plain = open("cfg/fashion/student.cfg").read()
+    batches = int(words.pop("batches", 0))
+    if batches:
+        was = int(re.search(r"^max_batches=(\d+)", plain, re.M).group(1))
+        steps = lambda m: "steps=" + ",".join(str(int(s) * batches // was) for s in m.group(1).split(","))
+        plain = re.sub(r"^max_batches=\d+", f"max_batches={batches}", plain, flags=re.M)
+        plain = re.sub(r"^steps=(.*)", steps, plain, flags=re.M)
+    width = int(words.pop("width", 100))
+    if width != 100:  # all but the head, which has no batch norm
+        wider = lambda m: m.group(1) + str(int(m.group(2)) * width // 100)
+        plain = re.sub(r"(batch_normalize=1\nfilters=)(\d+)", wider, plain)
+    words.pop("data", None)
+    if setting.startswith("alone"):
+        return plain, plain
+    whiten = {key: words.pop(key) for key in WHITEN_KEYS if key in words}
+    taps = [tap.split(":") for tap in words.pop("taps").split(",")]
+    teacher = "[net]\nteacher_cfg=cfg/fashion/teacher.cfg\nteacher_weights=cfg/fashion/teacher.weights\n"
+    text = plain.replace("[net]\n", teacher, 1)
+    for layer, teacher_layer in taps:
+        text += section("vkd_whiten", whiten)
+        text += section("vkd_projection", {"from": layer, "teacher_from": teacher_layer} | words)
+    return text, plain
+
+
+def data_of(setting, folder):
+    found = re.search(r"\bdata=(\d+)", setting)
+    pictures = open(f"{DATA}/train.txt").read().splitlines()
+    if found:  # the same pictures for all settings and seeds
+        pictures = pictures[: max(1, len(pictures) * int(found.group(1)) // 100)]
+    with open(f"{folder}/train.txt", "w") as file:
+        file.write("".join(line + "\n" for line in pictures))
+    text = open("cfg/fashion/fashion.data").read()
+    text = re.sub(r"^train=.*", f"train={folder}/train.txt", text, flags=re.M)
+    text = re.sub(r"^valid=.*", f"valid={DATA}/test.txt", text, flags=re.M)
+    text = re.sub(r"^backup=.*", f"backup={folder}", text, flags=re.M)
+    with open(f"{folder}/fashion.data", "w") as file:
+        file.write(text)
+
+
+# ---- running ----
+
+
+def read_results():
+    if not os.path.exists(RESULTS):
+        return []
+    with open(RESULTS, newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def append_result(row, lock):
+    with lock:
+        new = not os.path.exists(RESULTS)
+        with open(RESULTS, "a", newline="") as file:
+            writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+            if new:
+                writer.writeheader()
+            writer.writerow(row)
+
+
+def call(command, log, processes):
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    with open(log, "w") as file:
+        process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT, env=environment)
+        processes.add(process)
+        status = process.wait()
+        processes.discard(process)
+    if status:
+        tail = open(log, errors="replace").read().splitlines()[-3:]
+        raise RuntimeError(f"{' '.join(command)}: exit status {status}\n" + "\n".join(tail))
+
+
+def train(darknet, setting, seed, number, commit, processes):
+    folder = f"{FOLDER}/{number}"
+    os.makedirs(folder, exist_ok=True)
+    text, plain = cfg_of(setting)
+    for name, content in (("student.cfg", text), ("plain.cfg", plain)):
+        with open(f"{folder}/{name}", "w") as file:
+            file.write(content)
+    data_of(setting, folder)
+    start = time.monotonic()
+    data = f"{folder}/fashion.data"
+    call([darknet, "detector", "train", data, f"{folder}/student.cfg", "-seed", str(seed), "-clear"],
+         f"{folder}/train.log", processes)  # fmt: skip
+    seconds = time.monotonic() - start
+    call([darknet, "detector", "map", data, f"{folder}/plain.cfg", f"{folder}/student_final.weights"],
+         f"{folder}/map.log", processes)  # fmt: skip
+    measured = dict(re.findall(r"^(AP\w*)\s+([\d.]+)", open(f"{folder}/map.log").read(), re.M))
+    log = list(csv.DictReader(open(f"{folder}/student_log.csv")))
+    tail = [float(row["loss"]) for row in log[-100:]]
+    return {"setting": setting, "seed": seed, "batches": re.search(r"^max_batches=(\d+)", plain, re.M).group(1),
+            "ap": measured["AP"], "ap50": measured["AP50"], "ap75": measured["AP75"],
+            "loss": f"{statistics.mean(tail):.5g}", "seconds": f"{seconds:.0f}", "commit": commit}  # fmt: skip
+
+
+def cells_of(names, seeds):
+    cells = []
+    for name in names or TABLES:
+        settings, wanted = TABLES[name]
+        # Seed by seed: whenever it is stopped, what is there is paired.
+        cells += [(s, seed) for seed in range(1, (seeds or wanted) + 1) for s in settings]
+    return list(dict.fromkeys(cells))
+
+
+def missing(names, seeds):
+    done = {(row["setting"], int(row["seed"])) for row in read_results()}
+    return [cell for cell in cells_of(names, seeds) if cell not in done]
+
+
+def run(options):
+    subprocess.run([sys.executable, "scripts/make_fashion_detection.py", "-out", DATA, "-train", "6000",
+                    "-test", "1000"], check=True)  # fmt: skip
+    git = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True)
+    commit = git.stdout.strip()
+    cells, lock, processes = missing(options.table, options.seeds), threading.Lock(), set()
+    end = time.monotonic() + 60 * options.minutes if options.minutes else math.inf
+    free, done = list(range(options.jobs)), 0
+    print(f"{len(cells)} trainings to do, {options.jobs} at a time", flush=True)
+
+    def one(cell):
+        nonlocal done
+        if time.monotonic() > end:
+            return
+        number = free.pop()
+        try:
+            row = train(options.darknet, *cell, number, commit, processes)
+        finally:
+            free.append(number)
+        append_result(row, lock)
+        done += 1
+        what = f"AP {100 * float(row['ap']):.1f} in {row['seconds']} s, seed {row['seed']}, {short(row['setting'])}"
+        print(f"{done}/{len(cells)}: {what}", flush=True)
+
+    with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
+        waiting = [pool.submit(one, cell) for cell in cells]
+        try:
+            for future in waiting:
+                future.result()
+        except (KeyboardInterrupt, RuntimeError) as error:
+            for future in waiting:
+                future.cancel()
+            for process in list(processes):
+                process.terminate()
+            sys.exit(f"study.py: {error or 'stopped'}; the same command goes on from here")
+    left = len(missing(options.table, options.seeds))
+    print(f"{left} left" if left else "complete")
+
+
+# ---- the report ----
+
+
+def partner(setting):
+    words = [word for word in setting.split() if word.split("=")[0] in RUN_KEYS]
+    return alone(" ".join(sorted(words)))
+
+
+def short(setting):
+    """What differs from BASE."""
+    if setting.startswith("alone"):
+        return setting
+    words = dict(word.split("=", 1) for word in setting.split())
+    return " ".join(f"{k}={v}" for k, v in words.items() if BASE.get(k) != v or k == "map")
+
+
+def summary(rows, setting):
+    """(AP by seed, paired differences) in points."""
+    mine, other = ({r["seed"]: 100 * float(r["ap"]) for r in rows if r["setting"] == s}
+                   for s in (setting, partner(setting)))  # fmt: skip
+    return mine, [mine[seed] - other[seed] for seed in mine if seed in other]
+
+
+def interval(values):
+    """(half of the 95 % confidence interval, p of a mean of 0), by Student's t."""
+    from scipy import stats
+
+    if len(values) < 2 or len(set(values)) == 1:
+        return math.nan, math.nan
+    error = statistics.stdev(values) / math.sqrt(len(values))
+    return stats.t.ppf(0.975, len(values) - 1) * error, stats.ttest_1samp(values, 0).pvalue
+
+
+def report(options):
+    rows = read_results()
+    bars = []
+    for name, (settings, _) in TABLES.items():
+        known = [s for s in settings if any(r["setting"] == s for r in rows)]
+        if not known:
+            continue
+        print(f"\n{name}\n\n| setting | seeds | AP | sd | over alone | 95 % | p |\n|---|---|---|---|---|---|---|")
+        for setting in known:
+            aps, differences = summary(rows, setting)
+            sd = statistics.stdev(aps.values()) if len(aps) > 1 else math.nan
+            line = f"| {short(setting)} | {len(aps)} | {statistics.mean(aps.values()):.2f} | {sd:.2f} |"
+            if not setting.startswith("alone") and differences:
+                half, p = interval(differences)
+                line += f" {statistics.mean(differences):+.2f} | ±{half:.2f} | {p:.2g} |"
+                bars.append((f"{name}: {short(setting)}", statistics.mean(differences), half))
+            else:
+                line += " | | |"
+            print(line.replace("±nan", "").replace("nan", ""))
+    if options.plot and bars:
+        plot(bars, options.plot)
+
+
+def plot(bars, path):
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(9, 1 + 0.3 * len(bars)))
+    labels, means, halves = zip(*bars[::-1])
+    errors = [0 if math.isnan(h) else h for h in halves]
+    axes.barh(labels, means, xerr=errors, color="#4477aa", ecolor="#222222", capsize=2)
+    axes.axvline(0, color="black", linewidth=0.8)
+    axes.set_xlabel("AP over the student alone, points (bars: 95 % confidence)")
+    axes.grid(axis="x", alpha=0.3)
+    figure.tight_layout()
+    figure.savefig(path, dpi=110)
+
+
+def main():
+    os.chdir(os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("run", "list", "report"))
+    parser.add_argument("--table", nargs="+", choices=tuple(TABLES))
+    parser.add_argument("--seeds", type=int)
+    parser.add_argument("--jobs", type=int, default=os.cpu_count())
+    parser.add_argument("--minutes", type=float, help="start no training after so many")
+    parser.add_argument("--darknet", default="./darknet")
+    parser.add_argument("--plot")
+    options = parser.parse_args()
+    if options.what == "run":
+        run(options)
+    elif options.what == "list":
+        for setting, seed in missing(options.table, options.seeds):
+            print(f"seed {seed}: {setting}")
+    else:
+        report(options)
+
+
+if __name__ == "__main__":
+    main()
