@@ -2,34 +2,8 @@
 
 #include <string.h>
 
+#include "numerics/panel.h"
 #include "numerics/parallel.h"
-
-// FILTERS x VECTORS accumulators, and what they are made of, fill the registers.
-#if defined __AVX512F__
-enum { LANES = 16, FILTERS = 8 };
-#elif defined __AVX__
-enum { LANES = 8, FILTERS = 4 };
-#else
-enum { LANES = 4, FILTERS = 4 };
-#endif
-enum { VECTORS = 3, TILE = VECTORS * LANES };
-
-typedef float lanes __attribute__((vector_size(LANES * sizeof(float)), aligned(sizeof(float)), may_alias));
-#ifndef __clang__
-typedef int lane_numbers __attribute__((vector_size(LANES * sizeof(int))));
-#endif
-
-// Keeps a vector in its register: the compiler would rather load it anew for every product.
-#if defined __AVX512F__
-#define HOLD(v) __asm__("" : "+v"(v))
-#elif defined __x86_64__
-#define HOLD(v) __asm__("" : "+x"(v))
-#else
-#define HOLD(v) (void)(v)
-#endif
-
-#define INLINE static inline __attribute__((always_inline))
-#define UNROLL _Pragma("GCC unroll 16")
 
 // Floats a thread's block of the input may take (the second level of the cache), pixels it may have.
 enum { BLOCK_FLOATS = 48 * 1024, BLOCK_PIXELS = 1024 };
@@ -49,10 +23,6 @@ typedef struct plan {
     int weights; // c size^2
     size_t plane, sheet;
 } plan;
-
-static int round_up(int x, int step) {
-    return (x + step - 1) / step * step;
-}
 
 static int clamp(int x, int low, int high) {
     return x < low ? low : x > high ? high : x;
@@ -126,36 +96,6 @@ static void read_sheet(const plan *p, const float *image, int first_row, float *
 // ---- forward
 // -------------------------------------------------------------------------------------------------
 
-// out (FILTERS,count vectors) = panel' x, the panel (weights,FILTERS).
-INLINE void multiply(const int count, const float *x, const int *offsets, const float *panel, int weights,
-                     float *out, size_t step) {
-    lanes sum[FILTERS][VECTORS] = {0};
-    for (int t = 0; t < weights; ++t, panel += FILTERS) {
-        lanes pixels[VECTORS];
-        UNROLL for (int v = 0; v < count; ++v) pixels[v] = *(const lanes *)(x + offsets[t] + v * LANES);
-        UNROLL for (int f = 0; f < FILTERS; ++f) {
-            lanes weight = (lanes){0} + panel[f];
-            HOLD(weight);
-            UNROLL for (int v = 0; v < count; ++v) sum[f][v] += weight * pixels[v];
-        }
-    }
-    UNROLL for (int f = 0; f < FILTERS; ++f) UNROLL for (int v = 0; v < count; ++v) *
-        (lanes *)(out + (size_t)f * step + v * LANES) = sum[f][v];
-}
-
-// out (FILTERS,padded) for all of a block.
-static void multiply_run(const plan *p, const float *sheet, const int *offsets, const float *panel,
-                         float *out) {
-    const size_t step = (size_t)p->padded;
-    int i = 0;
-    for (; i + TILE - LANES < p->run; i += TILE)
-        multiply(3, sheet + i, offsets, panel, p->weights, out + i, step);
-    if (p->run - i > LANES)
-        multiply(2, sheet + i, offsets, panel, p->weights, out + i, step);
-    else if (p->run > i)
-        multiply(1, sheet + i, offsets, panel, p->weights, out + i, step);
-}
-
 typedef struct destination {
     float *y;
     const float *bias; // NULL: none
@@ -179,7 +119,7 @@ static void write_row(const float *restrict from, float *restrict to, int count,
 }
 
 static int panels(const plan *p) {
-    return (p->n + FILTERS - 1) / FILTERS;
+    return panels_of(p->n);
 }
 
 static size_t thread_floats(const plan *p) { // a sheet, and what comes of it for one panel
@@ -193,7 +133,8 @@ static void convolve_block(const plan *p, const int *offsets, const float *packe
     float *sheet = work, *out = sheet + p->sheet;
     read_sheet(p, x + (size_t)image * (size_t)p->c * (size_t)p->h * (size_t)p->w, first, sheet);
     for (int k = 0; k < panels(p); ++k) {
-        multiply_run(p, sheet, offsets, packed + (size_t)k * FILTERS * (size_t)p->weights, out);
+        multiply_run(sheet, offsets, packed + (size_t)k * FILTERS * (size_t)p->weights, p->weights, p->run,
+                     out, (size_t)p->padded);
         for (int f = 0; f < FILTERS && k * FILTERS + f < p->n; ++f) {
             const int n = k * FILTERS + f;
             for (int r = 0; r < rows; ++r)

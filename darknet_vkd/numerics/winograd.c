@@ -1,14 +1,15 @@
 #include "numerics/winograd.h"
 
-#include <cblas.h>
 #include <string.h>
 
+#include "numerics/panel.h"
 #include "numerics/parallel.h"
 
 // A block is some rows of tiles, which may go on into the next image. Its tiles stand side by side in memory,
-// so many at least, so that every transform is plain arithmetic on rows of neighbouring tiles. More of them
-// where the channels are many: a product reads its weights once a block.
-enum { FEW_TILES = 64, MANY_TILES = 192, MANY_WEIGHTS = 128 * 128, LARGEST = 6 };
+// LEAST_TILES or so at least where the image has them, so that every transform is plain arithmetic on rows of
+// neighbouring tiles; as many as leave the transformed block in the second level of the cache. The products
+// of GROUP panels of filters are transformed back at a time, out of the same cache.
+enum { LEAST_TILES = 96, MOST_TILES = 192, BLOCK_FLOATS = 160 * 1024, GROUP = 4, LARGEST = 6 };
 
 typedef struct plan {
     int m, e, ee;   // output tile, input tile, e^2
@@ -16,18 +17,39 @@ typedef struct plan {
     int tiles_x;    // tiles in a row of them
     int rows_of_tiles;
     int rows;  // of tiles in a block
-    int tiles; // in a block
+    int tiles; // in a block, up to a whole vector
 } plan;
+
+static void set_rows(plan *p, int rows) {
+    p->rows = rows;
+    p->tiles = round_up(rows * p->tiles_x, LANES);
+}
 
 static plan make_plan(const vkd_convolution *s, int m, int c, int n) {
     plan p = {.m = m, .e = m + 2, .c = c, .n = n, .h = s->h, .w = s->w};
     p.ee = p.e * p.e;
     p.tiles_x = (s->w + m - 1) / m;
     p.rows_of_tiles = (s->h + m - 1) / m;
-    const int wanted = (long)c * n < MANY_WEIGHTS ? FEW_TILES : MANY_TILES;
-    p.rows = (wanted + p.tiles_x - 1) / p.tiles_x;
-    p.tiles = p.rows * p.tiles_x;
+    int wanted = BLOCK_FLOATS / (p.ee * c);
+    wanted = wanted < LEAST_TILES ? LEAST_TILES : wanted > MOST_TILES ? MOST_TILES : wanted;
+    // About so many, that fill their vectors best.
+    double best = 0;
+    for (int rows = 1; rows == 1 || 2 * rows * p.tiles_x <= 3 * wanted; ++rows) {
+        const int tiles = rows * p.tiles_x;
+        const double filled = (double)tiles / round_up(tiles, LANES);
+        if (2 * tiles >= wanted && filled < best) continue;
+        best = 2 * tiles >= wanted ? filled : 0;
+        set_rows(&p, rows);
+    }
     return p;
+}
+
+// Blocks of `rows` of tiles for threads that end together.
+static void share_rows(plan *p, int rows, int threads) {
+    const int count = (rows + p->rows - 1) / p->rows;
+    if (count >= 8 * threads) return;
+    const int even = round_up(count, threads);
+    set_rows(p, (rows + even - 1) / even);
 }
 
 static int fits(const vkd_convolution *s) {
@@ -48,15 +70,43 @@ static size_t padded_row(const plan *p) { // a row of the image with its border,
     return (size_t)p->tiles_x * (size_t)p->m + 2;
 }
 
+static int filters(const plan *p) { // up to a whole panel
+    return panels_of(p->n) * FILTERS;
+}
+
+// The transformed weights (ee,panels,c,FILTERS), and where a product finds its channels.
+static size_t weights_floats(const plan *p) {
+    return (size_t)p->ee * (size_t)filters(p) * (size_t)p->c;
+}
+
+static int group_filters(const plan *p) {
+    return panels_of(p->n) < GROUP ? filters(p) : GROUP * FILTERS;
+}
+
+static size_t offsets_floats(const plan *p) {
+    return (size_t)p->c * sizeof(int) / sizeof(float);
+}
+
+// Floats from one of the ee matrices of a block to the next. A transform writes a row of each: one vector
+// more than the matrix keeps the rows in different sets of the caches.
+static size_t plane(const plan *p, int channels) {
+    return (size_t)channels * (size_t)p->tiles + LANES;
+}
+
 // Of one thread: the transformed block of the input and of the output, a channel's tiles, a row.
 static size_t block_floats(const plan *p) {
-    return (size_t)p->ee * (size_t)(p->c + p->n + 2) * (size_t)p->tiles + padded_row(p);
+    return (size_t)p->ee * (plane(p, p->c) + plane(p, group_filters(p)) + 2 * (size_t)p->tiles) +
+           padded_row(p);
+}
+
+static size_t workspace_floats(const plan *p, int threads) {
+    return offsets_floats(p) + weights_floats(p) + (size_t)threads * block_floats(p);
 }
 
 size_t vkd_winograd_workspace(const vkd_convolution *s, int m) {
-    plan there = make_plan(s, m, s->c, s->n), back = make_plan(s, m, s->n, s->c);
-    size_t a = block_floats(&there), b = block_floats(&back);
-    return (size_t)there.ee * (size_t)s->n * (size_t)s->c + (size_t)s->threads * (a > b ? a : b);
+    const plan there = make_plan(s, m, s->c, s->n), back = make_plan(s, m, s->n, s->c);
+    const size_t a = workspace_floats(&there, s->threads), b = workspace_floats(&back, s->threads);
+    return a > b ? a : b;
 }
 
 // ---- one-dimensional transforms of rows of tiles
@@ -144,27 +194,34 @@ static void weight_4(const float *restrict a, const float *restrict b, const flo
     }
 }
 
-// U (ee,n,c) = G g G' for every pair of channels. Turned: of the adjoint, from n to c channels.
+// U (ee,panels,c,FILTERS) = G g G' for every pair of channels, the last panel filled up with zeros. Turned:
+// of the adjoint, from n to c channels.
 static void transform_weights(const plan *p, const float *weights, int turned, float *U) {
     VKD_PARALLEL_FOR
-    for (int i = 0; i < p->n; ++i)
+    for (int i = 0; i < filters(p); ++i)
         for (int first = 0; first < p->c; first += RUN) {
-            float g[9][RUN], half[LARGEST * 3][RUN];
+            float g[9][RUN], half[LARGEST * 3][RUN], whole[LARGEST][RUN];
             const int count = p->c - first < RUN ? p->c - first : RUN, e = p->e;
             for (int j = 0; j < count; ++j) {
                 // The adjoint's (i,j) is the forward's (j,i), read backwards.
                 const size_t pair = turned ? (size_t)(first + j) * (size_t)p->n + (size_t)i
                                            : (size_t)i * (size_t)p->c + (size_t)(first + j);
                 for (int v = 0; v < 9; ++v)
-                    g[v][j] = weights[9 * pair + (size_t)(turned ? 8 - v : v)];
+                    g[v][j] = i < p->n ? weights[9 * pair + (size_t)(turned ? 8 - v : v)] : 0;
             }
             for (int x = 0; x < 3; ++x) // down the columns: half (e,3)
                 (p->m == 2 ? weight_2 : weight_4)(g[x], g[3 + x], g[6 + x], half[x], 3 * RUN, count);
-            for (int y = 0; y < e; ++y) // along the rows
-                (p->m == 2 ? weight_2 : weight_4)(
-                    half[3 * y], half[3 * y + 1], half[3 * y + 2],
-                    U + ((size_t)(y * e) * (size_t)p->n + (size_t)i) * (size_t)p->c + (size_t)first,
-                    (size_t)p->n * (size_t)p->c, count);
+            for (int y = 0; y < e; ++y) { // along the rows
+                (p->m == 2 ? weight_2 : weight_4)(half[3 * y], half[3 * y + 1], half[3 * y + 2], whole[0],
+                                                  RUN, count);
+                for (int x = 0; x < e; ++x) {
+                    const size_t panel =
+                        (size_t)(y * e + x) * (size_t)panels_of(p->n) + (size_t)(i / FILTERS);
+                    float *to = U + (panel * (size_t)p->c + (size_t)first) * FILTERS + i % FILTERS;
+                    for (int j = 0; j < count; ++j)
+                        to[j * FILTERS] = whole[x][j];
+                }
+            }
         }
 }
 
@@ -202,6 +259,9 @@ static void transform_input(const plan *p, const float *x, int first_row, int en
                             float *tile) {
     const size_t step = (size_t)p->tiles, channel = (size_t)p->h * (size_t)p->w;
     float *half = tile + (size_t)p->ee * step, *padded = half + (size_t)p->ee * step;
+    const size_t used = (size_t)(p->rows * p->tiles_x);
+    for (int v = 0; v < p->ee; ++v) // no tiles, to the end of a vector
+        memset(tile + (size_t)v * step + used, 0, (step - used) * sizeof *tile);
     for (int c = 0; c < p->c; ++c) {
         for (int r = 0; r < p->rows; ++r)
             for (int i = 0; i < p->e; ++i) {
@@ -217,7 +277,7 @@ static void transform_input(const plan *p, const float *x, int first_row, int en
                     for (int j = 0; j < p->e; ++j)
                         memset(to + (size_t)j * step, 0, (size_t)p->tiles_x * sizeof *to);
             }
-        const size_t across = (size_t)p->c * step;
+        const size_t across = plane(p, p->c);
         for (int j = 0; j < p->e; ++j) // down the columns
             (p->m == 2 ? input_2 : input_4)(tile + (size_t)j * step, (size_t)p->e * step,
                                             half + (size_t)j * step, (size_t)p->e * step, p->tiles);
@@ -255,14 +315,15 @@ static void write_tile_row(const plan *p, const float *values, size_t step, floa
     }
 }
 
-// y = A'M A of M (ee,n,tiles), into the block's rows of the image.
-static void transform_output(const plan *p, const float *M, int first_row, int end_row, const destination *d,
-                             float *tile) {
-    const size_t step = (size_t)p->tiles, across = (size_t)p->n * step, channel = (size_t)p->h * (size_t)p->w;
+// y = A'M A of M (ee,group,tiles), the filters from `first` on, into the block's rows of the image.
+static void transform_output(const plan *p, const float *M, int first, int first_row, int end_row,
+                             const destination *d, float *tile) {
+    const size_t step = (size_t)p->tiles, across = plane(p, group_filters(p)),
+                 channel = (size_t)p->h * (size_t)p->w;
     const int m = p->m, e = p->e;
     float *half = tile + (size_t)p->ee * step;
-    for (int n = 0; n < p->n; ++n) {
-        const float *of_channel = M + (size_t)n * step;
+    for (int n = first; n < p->n && n < first + group_filters(p); ++n) {
+        const float *of_channel = M + (size_t)(n - first) * step;
         for (int j = 0; j < e; ++j)
             (m == 2 ? output_2 : output_4)(of_channel + (size_t)j * across, (size_t)e * across,
                                            tile + (size_t)j * step, (size_t)e * step, p->tiles);
@@ -282,17 +343,23 @@ static void transform_output(const plan *p, const float *M, int first_row, int e
     }
 }
 
-static void convolve_block(const plan *p, const float *U, const float *x, int first_row, int end_row,
-                           const destination *d, float *work) {
-    const size_t tiles = (size_t)p->tiles;
-    float *V = work, *M = V + (size_t)p->ee * (size_t)p->c * tiles,
-          *tile = M + (size_t)p->ee * (size_t)p->n * tiles;
+static void convolve_block(const plan *p, const int *offsets, const float *U, const float *x, int first_row,
+                           int end_row, const destination *d, float *work) {
+    const size_t tiles = (size_t)p->tiles, panel = (size_t)p->c * FILTERS;
+    const int panels = panels_of(p->n);
+    float *V = work, *M = V + (size_t)p->ee * plane(p, p->c),
+          *tile = M + (size_t)p->ee * plane(p, group_filters(p));
     transform_input(p, x, first_row, end_row, V, tile);
-    for (int v = 0; v < p->ee; ++v)
-        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, p->n, p->tiles, p->c, 1,
-                    U + (size_t)v * (size_t)p->n * (size_t)p->c, p->c, V + (size_t)v * (size_t)p->c * tiles,
-                    p->tiles, 0, M + (size_t)v * (size_t)p->n * tiles, p->tiles);
-    transform_output(p, M, first_row, end_row, d, tile);
+    for (int first = 0; first < panels; first += GROUP) {
+        for (int v = 0; v < p->ee; ++v)
+            for (int k = first; k < panels && k < first + GROUP; ++k)
+                multiply_run(V + (size_t)v * plane(p, p->c), offsets, U + (size_t)(v * panels + k) * panel,
+                             p->c, p->tiles,
+                             M + (size_t)v * plane(p, group_filters(p)) +
+                                 (size_t)((k - first) * FILTERS) * tiles,
+                             tiles);
+        transform_output(p, M, first * FILTERS, first_row, end_row, d, tile);
+    }
 }
 
 static int valid(const vkd_convolution *s, int m, int batch) {
@@ -300,23 +367,28 @@ static int valid(const vkd_convolution *s, int m, int batch) {
            batch > 0;
 }
 
-static void convolve(const vkd_convolution *s, const plan *p, const float *weights, int turned,
-                     const float *x, int batch, const destination *d, float *workspace) {
-    float *U = workspace, *blocks = U + (size_t)p->ee * (size_t)p->n * (size_t)p->c;
+static void convolve(const vkd_convolution *s, plan *p, const float *weights, int turned, const float *x,
+                     int batch, const destination *d, float *workspace) {
+    const int rows = batch * p->rows_of_tiles;
+    const size_t own = block_floats(p);
+    share_rows(p, rows, s->threads);
+    const int count = (rows + p->rows - 1) / p->rows;
+    void *room = workspace;
+    int *offsets = room;
+    float *U = workspace + offsets_floats(p), *blocks = U + weights_floats(p);
+    for (int c = 0; c < p->c; ++c)
+        offsets[c] = c * p->tiles;
     transform_weights(p, weights, turned, U);
-    const int rows = batch * p->rows_of_tiles, count = (rows + p->rows - 1) / p->rows,
-              blas = vkd_blas_threads(1);
     VKD_PARALLEL_FOR_ON(s->threads)
     for (int block = 0; block < count; ++block)
-        convolve_block(p, U, x, block * p->rows, rows, d, blocks + (size_t)vkd_thread() * block_floats(p));
-    vkd_blas_threads(blas);
+        convolve_block(p, offsets, U, x, block * p->rows, rows, d, blocks + (size_t)vkd_thread() * own);
 }
 
 vkd_status vkd_winograd_forward(const vkd_convolution *s, int m, const float *weights, const float *bias,
                                 const float *x, int batch, float *y, vkd_epilogue epilogue,
                                 float *workspace) {
     if (!valid(s, m, batch)) return VKD_INVALID_ARGUMENT;
-    const plan p = make_plan(s, m, s->c, s->n);
+    plan p = make_plan(s, m, s->c, s->n);
     const destination d = {y, bias, epilogue, 0};
     convolve(s, &p, weights, 0, x, batch, &d, workspace);
     return VKD_OK;
@@ -325,7 +397,7 @@ vkd_status vkd_winograd_forward(const vkd_convolution *s, int m, const float *we
 vkd_status vkd_winograd_adjoint(const vkd_convolution *s, int m, const float *weights, const float *dy,
                                 int batch, float *dx, float *workspace) {
     if (!valid(s, m, batch)) return VKD_INVALID_ARGUMENT;
-    const plan p = make_plan(s, m, s->n, s->c);
+    plan p = make_plan(s, m, s->n, s->c);
     const destination d = {dx, NULL, VKD_EPILOGUE_LINEAR, 1};
     convolve(s, &p, weights, 1, dy, batch, &d, workspace);
     return VKD_OK;

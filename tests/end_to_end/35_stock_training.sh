@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The seam changes nothing for a cfg without vkd sections: the same program, linked to Darknet with patches/series up to
-# the seam (no 3xx patch, none of the plugin) and to the whole, trains the same weights to the byte.
+# the seam (no 3xx patch, none of the plugin) and to the whole, trains the same weights - to the byte where Darknet makes
+# the convolutions in both, to rounding where the plugin does.
 # shellcheck disable=SC1091,SC2119,SC2154,SC2317 # common.bash, and functions that check() calls
 . "$(dirname "$0")/common.bash"
 : "${BUILD:=$root/build}"
@@ -43,6 +44,11 @@ cat >driver.c <<'END'
 #include "data.h"
 #include "network.h"
 #include "parser.h"
+#ifdef LEAVE_CONVOLUTIONS // in place of the plugin's: all is left to Darknet
+size_t vkd_convolution_bytes(const layer *l) { return 0; }
+int vkd_convolve(const layer *l, const float *input, float *workspace, float *output) { return 0; }
+int vkd_convolve_backward(const layer *l, const float *input, float *workspace, float **input_delta) { return 0; }
+#endif
 int main(int argc, char **argv)
 {
     gpu_index = -1;
@@ -71,7 +77,9 @@ compile_driver() {
         -Wl,--start-group "$tree/libdarknet.a" "$@" -Wl,--end-group $link -ldl
 }
 check stock_training_link_without compile_driver "$host" without
-check stock_training_link_with compile_driver "$BUILD/darknet" with "$BUILD/libvkd_host.a" "$BUILD/libvkd.a"
+check stock_training_link_with compile_driver "$BUILD/darknet" with "$BUILD/libvkd_host.a" "$BUILD/libvkd.a" \
+    -DLEAVE_CONVOLUTIONS -Wl,-z,muldefs
+check stock_training_link_ours compile_driver "$BUILD/darknet" ours "$BUILD/libvkd_host.a" "$BUILD/libvkd.a"
 
 pictures 13
 {
@@ -94,7 +102,7 @@ sed '/^\[dropout\]/,/^probability/d' dropout.cfg >resized.cfg
 trained() {
     local name=$1 program
     shift
-    for program in without with; do
+    for program in without with ours; do
         "./$program" "$name.cfg" "$name.$program" "$@" >"$program.said" 2>"$program.log" || {
             tail -n 3 "$program.log"
             return 1
@@ -105,6 +113,23 @@ trained() {
 }
 check stock_training_same_bytes trained dropout
 check stock_training_same_bytes_resized trained resized resize
+# NAME: how far the plugin's convolutions lead in these few batches, relative to how far training did.
+cat >distance.py <<'END'
+import sys
+import numpy
+start, without, ours = (numpy.fromfile(path, numpy.float32)[5:].astype(float) for path in sys.argv[1:4])
+norm = numpy.linalg.norm
+moved = norm(without - start)
+print("relative distance %.2g of a way of %.2g" % (norm(ours - without) / moved, moved / norm(start)))
+sys.exit(not (0 < norm(ours - without) <= 1e-4 * moved and moved > 1e-3 * norm(start)))
+END
+# Differences start at rounding, 1e-7, and grow from batch to batch.
+same_to_rounding() {
+    sed 's/^max_batches=.*/max_batches=0/' "$1.cfg" >start.cfg
+    ./without start.cfg start.weights >/dev/null 2>&1 && /usr/bin/python3 distance.py start.weights "$1.without" "$1.ours"
+}
+check stock_training_same_to_rounding same_to_rounding dropout
+check stock_training_same_to_rounding_resized same_to_rounding resized
 learnt() {
     ! cmp -s dropout.with resized.with
 }
