@@ -1,15 +1,14 @@
 // darknet detector map DATA CFG WEIGHTS
 #define _POSIX_C_SOURCE 200809L
-#include <ctype.h>
 #include <errno.h>
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "host/evaluate.h"
+#include "host/pictures.h"
+#include "host/run.h"
 
 enum { most_points = 100000 };
 
@@ -20,21 +19,11 @@ typedef struct request {
     vkd_ap_question question;
 } request;
 
-__attribute__((noreturn, format(printf, 1, 2))) static void fail(const char *format, ...) {
-    va_list args;
-    va_start(args, format);
-    fflush(stdout);
-    vfprintf(stderr, format, args);
-    fputc('\n', stderr);
-    va_end(args);
-    exit(EXIT_FAILURE);
-}
-
 static double fraction(const char *flag, const char *text) {
     char *end;
     double value = strtod(text, &end);
     if (end == text || *end || !(value >= 0 && value <= 1))
-        fail("detector map: %s: \"%s\" is not in 0 .. 1", flag, text);
+        vkd_fail("detector map: %s: \"%s\" is not in 0 .. 1", flag, text);
     return value;
 }
 
@@ -43,8 +32,8 @@ static int count(const char *flag, const char *text) {
     errno = 0;
     long value = strtol(text, &end, 10);
     if (end == text || *end || errno || value < 0 || value == 1 || value > most_points)
-        fail("detector map: %s: found \"%s\"; expected 0, or an integer from 2 to %d", flag, text,
-             most_points);
+        vkd_fail("detector map: %s: found \"%s\"; expected 0, or an integer from 2 to %d", flag, text,
+                 most_points);
     return (int)value;
 }
 
@@ -59,7 +48,7 @@ static void take_option(request *r, const char *flag, const char *value) {
     } else if (!strcmp(flag, "-iou_thresh")) {
         r->asks = true;
         r->question.iou = fraction(flag, value);
-        if (!(r->question.iou > 0)) fail("detector map: %s: found %s; expected more than 0", flag, value);
+        if (!(r->question.iou > 0)) vkd_fail("detector map: %s: found %s; expected more than 0", flag, value);
     } else {
         r->asks = true;
         r->question.points = count(flag, value);
@@ -82,48 +71,22 @@ static request read_arguments(int argc, char **argv) {
         const char *flag = argv[i];
         if (!flag) continue;
         if (flag[0] != '-') {
-            if (given == 3) fail("detector map: unexpected \"%s\" after DATA CFG WEIGHTS", flag);
+            if (given == 3) vkd_fail("detector map: unexpected \"%s\" after DATA CFG WEIGHTS", flag);
             *files[given++] = argv[i];
             continue;
         }
         if (!is_option(flag))
-            fail("detector map: unknown option %s; expected -json, -thresh, -nms, -iou_thresh or -points",
-                 flag);
-        if (i + 1 == argc || !argv[i + 1]) fail("detector map: %s needs a value", flag);
+            vkd_fail("detector map: unknown option %s; expected -json, -thresh, -nms, -iou_thresh or -points",
+                     flag);
+        if (i + 1 == argc || !argv[i + 1]) vkd_fail("detector map: %s needs a value", flag);
         take_option(&r, flag, argv[++i]);
     }
     if (given < 3)
-        fail("usage: %s detector map DATA CFG WEIGHTS [-json FILE] [-thresh %g] [-nms %g] [-iou_thresh %g] "
-             "[-points %d]",
-             argv[0], (double)r.options.thresh, (double)r.options.nms, r.question.iou, r.question.points);
+        vkd_fail(
+            "usage: %s detector map DATA CFG WEIGHTS [-json FILE] [-thresh %g] [-nms %g] [-iou_thresh %g] "
+            "[-points %d]",
+            argv[0], (double)r.options.thresh, (double)r.options.nms, r.question.iou, r.question.points);
     return r;
-}
-
-// Darknet answers a file that it cannot open with exit status 0; so look first.
-static void must_be_readable(const char *path) {
-    FILE *file = fopen(path, "r");
-    int c = file ? (errno = 0, getc(file)) : 0; // a folder opens, but cannot be read
-    if (!file || (c == EOF && ferror(file))) fail("%s: %s", path, strerror(errno));
-    fclose(file);
-}
-
-// The lines of a file without blanks at their ends; empty lines are left out.
-static char **read_lines(const char *path, int *n) {
-    must_be_readable(path);
-    list *all = get_paths((char *)path);
-    char **lines = (char **)list_to_array(all);
-    *n = 0;
-    for (int i = 0; i < all->size; ++i) {
-        size_t length = strlen(lines[i]);
-        while (length && isspace((unsigned char)lines[i][length - 1]))
-            lines[i][--length] = '\0';
-        if (length)
-            lines[(*n)++] = lines[i];
-        else
-            free(lines[i]);
-    }
-    free_list(all);
-    return lines;
 }
 
 static void free_lines(char **lines, int n) {
@@ -169,7 +132,7 @@ static void print_result(const vkd_ap_result *r, const vkd_ap_question *question
         else
             printf("%-*s       -       -        0\n", width, names[i]);
     }
-    if (fflush(stdout)) fail("standard output: %s", strerror(errno));
+    if (fflush(stdout)) vkd_fail("standard output: %s", strerror(errno));
 }
 
 static int network_classes(const network *net) {
@@ -182,23 +145,24 @@ static int network_classes(const network *net) {
 
 void vkd_detector_map(int argc, char **argv) {
     request r = read_arguments(argc, argv);
-    must_be_readable(r.data);
-    must_be_readable(r.cfg);
-    must_be_readable(r.weights);
+    vkd_need_file(r.data);
+    vkd_need_file(r.cfg);
+    vkd_need_file(r.weights);
     list *options = read_data_cfg(r.data);
     const char *valid = option_find_str(options, "valid", NULL);
     const char *names_file = option_find_str(options, "names", NULL);
     const char *kind = option_find_str(options, "eval", NULL);
-    if (!valid) fail("%s: no valid= (the file that lists the pictures to evaluate on)", r.data);
-    if (!names_file) fail("%s: no names= (the file that lists the names of the classes)", r.data);
+    if (!valid) vkd_fail("%s: no valid= (the file that lists the pictures to evaluate on)", r.data);
+    if (!names_file) vkd_fail("%s: no names= (the file that lists the names of the classes)", r.data);
     r.options.coco_names = kind && !strcmp(kind, "coco");
     int n, number_of_names;
-    char **paths = read_lines(valid, &n), **names = read_lines(names_file, &number_of_names);
-    if (!n) fail("%s: no pictures in it", valid);
+    char **paths = vkd_lines_read(valid, &n), **names = vkd_lines_read(names_file, &number_of_names);
+    if (!n) vkd_fail("%s: no pictures in it", valid);
 
     network *net = load_network(r.cfg, r.weights, 0);
     int classes = option_find_int_quiet(options, "classes", network_classes(net));
-    if (number_of_names < classes) fail("%s: %d names for %d classes", names_file, number_of_names, classes);
+    if (number_of_names < classes)
+        vkd_fail("%s: %d names for %d classes", names_file, number_of_names, classes);
     if (r.asks) r.options.question = &r.question;
     vkd_ap_result result;
     double began = what_time_is_it_now();

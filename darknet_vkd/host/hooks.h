@@ -2,6 +2,7 @@
 #ifndef VKD_HOST_HOOKS_H
 #define VKD_HOST_HOOKS_H
 
+#include <stdarg.h>
 #include <stddef.h>
 
 #ifdef __cplusplus
@@ -69,6 +70,16 @@ int vkd_another_picture(int i, int m, const char *path, const char *why);
 // The i-th picture of this thread's lies at x, y, so many pixels wide and high, in a frame of frame_w x
 // frame_h that may be flipped afterwards.
 void vkd_loader_placed(int i, int x, int y, int w, int h, int frame_w, int frame_h, int flip);
+
+// ---- files and errors
+// ---------------------------------------------------------------------------------------
+
+// The boxes of a label file, (*n) of Darknet's box_label, to be freed; none where there is no such file. Any
+// other trouble is one line and exit status 1.
+void *vkd_read_boxes(const char *path, int classes, int *n);
+// One line on stderr, after what is on stdout, and exit status 1, from any thread. Of several threads that
+// come here the first is heard.
+__attribute__((noreturn, format(printf, 1, 0))) void vkd_vfail(const char *format, va_list args);
 
 // ---- commands
 // ----------------------------------------------------------------------------------------------

@@ -7,8 +7,11 @@
 #include "data.h"
 #include "option_list.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <math.h>
+#include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -20,20 +23,39 @@ vkd_picture_list vkd_picture_list_read(const char *data) {
     return vkd_picture_list_of(data, "train", "training pictures");
 }
 
+void vkd_need_file(const char *path) {
+    FILE *file = fopen(path, "r");
+    bool opened = file && ((errno = 0, getc(file)) != EOF || !ferror(file)); // a folder opens, too
+    if (!opened) vkd_fail("%s: cannot be opened: %s", path, strerror(errno));
+    fclose(file);
+}
+
+char **vkd_lines_read(const char *path, int *n) {
+    vkd_need_file(path);
+    list *all = get_paths((char *)path);
+    char **lines = (char **)list_to_array(all);
+    *n = 0;
+    for (int i = 0; i < all->size; ++i) {
+        size_t length = strlen(lines[i]);
+        while (length && isspace((unsigned char)lines[i][length - 1]))
+            lines[i][--length] = '\0';
+        if (length)
+            lines[(*n)++] = lines[i];
+        else
+            free(lines[i]);
+    }
+    free_list(all); // its nodes; the lines are the array's
+    return lines;
+}
+
 vkd_picture_list vkd_picture_list_of(const char *data, char *key, const char *what) {
+    vkd_need_file(data);
     list *options = read_data_cfg((char *)data);
     const char *file = option_find_str(options, key, NULL);
     if (!file) vkd_fail("%s: %s: missing; expected the list of %s", data, key, what);
     vkd_picture_list result = {.file = strdup(file)};
     if (!result.file) vkd_fail("%s: no memory", data);
-    list *lines = get_paths(result.file);
-    result.paths = (char **)list_to_array(lines);
-    for (int i = 0; i < lines->size; ++i)
-        if (result.paths[i][0])
-            result.paths[result.count++] = result.paths[i];
-        else
-            free(result.paths[i]);
-    free_list(lines); // its nodes; the lines are the array's
+    result.paths = vkd_lines_read(result.file, &result.count);
     if (!result.count) vkd_fail("%s: no pictures", result.file);
     return result;
 }

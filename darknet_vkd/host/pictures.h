@@ -6,6 +6,11 @@
 
 #include "darknet.h"
 
+// A file that is not there or cannot be read is one line and exit status 1.
+void vkd_need_file(const char *path);
+// The lines of a file without blanks at their ends, (*n) and each to be freed; empty ones are left out.
+char **vkd_lines_read(const char *path, int *n);
+
 typedef struct vkd_picture_list {
     char *file;   // train= (or another key) of the data file
     char **paths; // (count), count >= 1, without empty lines

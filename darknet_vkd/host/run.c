@@ -8,12 +8,14 @@
 #include "darknet.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 // Darknet's functions take no context, so what the command line says is kept here, and the loader's threads
 // keep their sequence in thread-local storage.
@@ -23,14 +25,22 @@ static _Thread_local uint64_t loading_batch;
 static _Thread_local int loading_place;
 static atomic_uint_least64_t next_load = 1;
 
+void vkd_vfail(const char *format, va_list args) {
+    static pthread_mutex_t first = PTHREAD_MUTEX_INITIALIZER;
+    pthread_mutex_lock(&first); // and never unlocked
+    fflush(stdout);
+    if (isatty(STDERR_FILENO)) fputs("\r\033[K", stderr); // over a line of progress
+    vfprintf(stderr, format, args);
+    fputc('\n', stderr);
+    // Not exit(), which takes OpenCV's own objects from under other threads.
+    fflush(NULL);
+    _exit(EXIT_FAILURE);
+}
+
 void vkd_fail(const char *format, ...) {
     va_list args;
     va_start(args, format);
-    fflush(stdout);
-    vfprintf(stderr, format, args);
-    fputc('\n', stderr);
-    va_end(args);
-    exit(EXIT_FAILURE);
+    vkd_vfail(format, args);
 }
 
 const vkd_run *vkd_run_options(void) {

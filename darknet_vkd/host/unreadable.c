@@ -26,6 +26,22 @@ static bool too_many(int missing, int of) {
     return missing > of / ONE_IN;
 }
 
+// True: for the first time. A list may name a picture several times, and each entry counts.
+static bool remember(const char *path) {
+    bool known = false;
+    for (int i = 0; i < met_count; ++i) {
+        if (met[i] == path) return false;
+        known = known || !strcmp(met[i], path);
+    }
+    if (met_count == met_capacity) {
+        met_capacity = met_capacity ? 2 * met_capacity : 16;
+        met = realloc(met, (size_t)met_capacity * sizeof *met);
+        if (!met) vkd_fail("no memory for the names of unreadable pictures");
+    }
+    met[met_count++] = path;
+    return !known;
+}
+
 void vkd_check_pictures(const vkd_picture_list *list) {
     char label[LABEL_PATH];
     int missing = 0, unlabelled = 0;
@@ -33,7 +49,9 @@ void vkd_check_pictures(const vkd_picture_list *list) {
         labels_of_image(list->paths[i], label, sizeof label);
         unlabelled += access(label, F_OK) != 0;
         if (!access(list->paths[i], R_OK)) continue;
-        if (++missing <= NAMED) fprintf(stderr, "%s: %s\n", list->paths[i], strerror(errno));
+        int why = errno;
+        if (++missing <= NAMED && remember(list->paths[i]))
+            fprintf(stderr, "%s: %s\n", list->paths[i], strerror(why));
     }
     if (too_many(missing, list->count))
         vkd_fail("%s: %d of %d pictures are missing; expected at most one in ten", list->file, missing,
@@ -49,19 +67,6 @@ void vkd_check_pictures(const vkd_picture_list *list) {
                 unlabelled, list->count);
 }
 
-// True: for the first time.
-static bool remember(const char *path) {
-    for (int i = 0; i < met_count; ++i)
-        if (met[i] == path) return false;
-    if (met_count == met_capacity) {
-        met_capacity = met_capacity ? 2 * met_capacity : 16;
-        met = realloc(met, (size_t)met_capacity * sizeof *met);
-        if (!met) vkd_fail("no memory for the names of unreadable pictures");
-    }
-    met[met_count++] = path;
-    return true;
-}
-
 int vkd_unreadable_count(void) {
     pthread_mutex_lock(&lock);
     int count = met_count;
@@ -74,13 +79,8 @@ int vkd_another_picture(int i, int m, const char *path, const char *why) {
     if (remember(path))
         fprintf(stderr, "%s%s: the picture cannot be read: %s; another takes its place\n",
                 isatty(STDERR_FILENO) ? "\r\033[K" : "", path, why);
-    if (too_many(met_count, m)) {
-        fprintf(stderr, "%d of %d training pictures cannot be read; expected at most one in ten\n", met_count,
-                m);
-        // Not exit(), which takes OpenCV's own objects from under the loader's other threads.
-        fflush(NULL);
-        _exit(EXIT_FAILURE);
-    }
+    if (too_many(met_count, m))
+        vkd_fail("%d of %d training pictures cannot be read; expected at most one in ten", met_count, m);
     pthread_mutex_unlock(&lock);
     // The n-th try for one place takes the n-th number of the place's own sequence, so that the choice
     // repeats and no other choice changes.

@@ -33,13 +33,13 @@ mv hidden labels
 rm images/p05.ppm
 echo "this is no picture" >images/p11.ppm
 head -c 100 images/p20.ppm >cut.ppm && mv cut.ppm images/p20.ppm
-# told LOG WORDS...: each of the three lines once.
+# told LOG: each of the three once, the missing one before training.
 told() {
     cat "$1"
-    [ "$(grep -c 'p05.ppm: No such file or directory$' "$1")" -eq 1 ] || return
+    [ "$(grep -c 'p05.ppm' "$1")" -eq 1 ] && grep -q 'p05.ppm: No such file or directory$' "$1" || return
     grep -qx 'train.txt: 1 of 30 pictures are missing; others take their places' "$1" || return
     local picture
-    for picture in p05 p11 p20; do
+    for picture in p11 p20; do
         [ "$(grep -c "^$work/images/$picture.ppm: the picture cannot be read: .*; another takes its place\$" "$1")" -eq 1 ] || return
     done
     grep -qx '3 of 30 pictures could not be read; others took their places' "$1"
