@@ -5,6 +5,7 @@
 #include "host/calibrate.h"
 #include "host/hooks.h"
 #include "host/padding.h"
+#include "host/parameters.h"
 #include "host/run.h"
 #include "host/training_data.h"
 
@@ -36,7 +37,14 @@ void vkd_network_begin(void) {
     vkd_seed_thread(VKD_STREAM_WEIGHTS, 0, 0);
 }
 
+static void refuse_bad_parameters(const network *net, const char *weights) {
+    char found[256];
+    if (vkd_find_bad_parameter(net, found, sizeof found))
+        vkd_fail("%s: %s; the file is damaged, or another cfg's", weights, found);
+}
+
 void vkd_network_loaded(network *net, const char *cfg, const char *weights, int clear) {
+    if (weights && *weights) refuse_bad_parameters(net, weights);
     vkd_plugin *plugin = allocate(1, sizeof *plugin);
     plugin->cfg_path = copy_text(cfg);
     plugin->weights_path = copy_text(weights);

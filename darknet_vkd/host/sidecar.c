@@ -1,5 +1,6 @@
 #define _POSIX_C_SOURCE 200809L
 #include "host/hooks.h"
+#include "host/parameters.h"
 #include "host/plugin.h"
 #include "host/run.h"
 
@@ -74,17 +75,23 @@ static void add_student(vkd_block_list *list, const network *net) {
 }
 
 // Of the parameters in memory: ties a sidecar to its weights file, and to no other run's of the same name.
-static uint64_t hash_weights(const network *net) {
+// With `some`, of weights and biases alone, as sidecars had it before normalisation was hashed, too.
+static uint64_t hash_weights(const network *net, bool some) {
     uint64_t hash = VKD_HASH_START;
     for (int i = 0; i < net->n; ++i) {
         const layer *l = &net->layers[i];
-        if (l->type != CONVOLUTIONAL && l->type != CONNECTED) continue;
-        bool connected = l->type == CONNECTED;
-        size_t weights = connected ? (size_t)l->outputs * (size_t)l->inputs : (size_t)l->nweights;
-        hash = vkd_hash(hash, l->weights, weights * sizeof(float));
-        hash = vkd_hash(hash, l->biases, (size_t)(connected ? l->outputs : l->n) * sizeof(float));
+        vkd_parameters parts[VKD_PARAMETERS];
+        int n = vkd_layer_parameters(l, parts);
+        if (some && l->type != CONVOLUTIONAL && l->type != CONNECTED) continue;
+        for (int p = 0; p < n && !(some && p == 2); ++p)
+            hash = vkd_hash(hash, parts[p].at, parts[p].count * sizeof(float));
     }
     return hash;
+}
+
+static bool is_of_these_weights(const vkd_plugin *plugin, const network *net) {
+    return plugin->weights_hash == hash_weights(net, false) ||
+           plugin->weights_hash == hash_weights(net, true);
 }
 
 static vkd_block_list list_blocks(network *net) {
@@ -111,7 +118,7 @@ static char *sidecar_name(const char *filename, const char *suffix) {
 
 static void write_sidecar(network *net, const char *path) {
     vkd_plugin *plugin = vkd_of(net);
-    plugin->weights_hash = hash_weights(net);
+    plugin->weights_hash = hash_weights(net, false);
     vkd_block_list list = list_blocks(net);
     vkd_checkpoint_key key = {*net->seen, plugin->cfg_hash, plugin->teacher_hash};
     vkd_error err;
@@ -155,7 +162,7 @@ static bool read_sidecar(network *net, const char *path, vkd_error *err) {
     err->text[0] = 0;
     vkd_plugin *plugin = vkd_of(net);
     vkd_checkpoint_key key;
-    if (access(path, F_OK)) return false;
+    if (access(path, F_OK) && errno == ENOENT) return false;
     if (plugin->tap_count && !vkd_checkpoint_read_key(path, &key) && !key.teacher_hash) return false;
     const char *remedy =
         plugin->tap_count ? "train with the one it was made with, or start afresh with -clear" : from_zero;
@@ -169,7 +176,7 @@ static bool read_sidecar(network *net, const char *path, vkd_error *err) {
         vkd_error_set(err, VKD_BAD_FILE,
                       "%s: of another moment: it has seen %llu images, the weights %zu; %s", path,
                       (unsigned long long)key.seen, plugin->seen, afresh);
-    else if (whole && plugin->weights_hash != hash_weights(net))
+    else if (whole && !is_of_these_weights(plugin, net))
         vkd_error_set(err, VKD_BAD_FILE, "%s: of other weights than those beside it; %s", path, afresh);
     return !err->text[0];
 }

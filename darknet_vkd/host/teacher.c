@@ -1,8 +1,8 @@
 #define _POSIX_C_SOURCE 200809L
 #include "host/hooks.h"
+#include "host/parameters.h"
 #include "host/plugin.h"
 #include "host/run.h"
-#include "numerics/finite.h"
 #include "numerics/resample.h"
 
 #include "list.h"
@@ -192,17 +192,10 @@ static void make_inference_only(network *teacher) {
 
 // A teacher's weights file may be longer than its cut network needs, so its length tells little about whose
 // it is. Variances do: read from another cfg's place, one of many is negative.
-static void check_variances(const network *teacher, const char *weights_path) {
-    for (int i = 0; i < teacher->n; ++i) {
-        const layer *l = &teacher->layers[i];
-        bool has_them = l->type == BATCHNORM || (l->type == CONVOLUTIONAL && l->batch_normalize);
-        int count = !has_them ? 0 : l->type == BATCHNORM ? l->c : l->n;
-        for (int f = 0; f < count; ++f)
-            if (!(l->rolling_variance[f] >= 0) || !vkd_is_finite(l->rolling_variance[f]))
-                vkd_fail(
-                    "%s: layer %d of the teacher: found a variance of %g; these are another cfg's weights",
-                    weights_path, i, l->rolling_variance[f]);
-    }
+static void check_parameters(const network *teacher, const char *weights_path) {
+    char found[256];
+    if (vkd_find_bad_parameter(teacher, found, sizeof found))
+        vkd_fail("%s: the teacher's %s; the file is damaged, or another cfg's", weights_path, found);
 }
 
 network *vkd_load_for_pictures(char *cfg, char *weights, int count, int most) {
@@ -230,7 +223,7 @@ network *vkd_teacher_load(const char *cfg_path, const char *weights_path, int la
                  student->c);
     if (weights_path) load_weights(teacher, weights);
     loading = (request){0};
-    if (weights_path) check_variances(teacher, weights);
+    if (weights_path) check_parameters(teacher, weights);
     free(cfg);
     free(weights);
     make_inference_only(teacher);

@@ -1,9 +1,9 @@
 #define _POSIX_C_SOURCE 200809L
 #include "host/training_files.h"
 
+#include "host/parameters.h"
 #include "host/plugin.h"
 #include "host/run.h"
-#include "numerics/finite.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -24,16 +24,13 @@ void vkd_training_folder(const char *path) {
 
 // A loss is known one step before its gradient is in the weights, so these are looked at before they replace
 // a good checkpoint.
-static void check_weights_are_finite(const vkd_training_files *files) {
-    const network *net = files->net;
-    for (int i = 0; i < net->n; ++i) {
-        const layer *l = &net->layers[i];
-        if (l->type != CONVOLUTIONAL || vkd_all_finite(l->weights, (size_t)l->nweights)) continue;
-        vkd_log_break(files->log);
-        vkd_fail("batch %zu: the weights of layer %d are not finite; nothing is written, earlier checkpoints "
-                 "stay: lower the learning rate or lengthen burn_in",
-                 get_current_batch(files->net), i);
-    }
+static void check_weights(const vkd_training_files *files) {
+    char found[256];
+    if (!vkd_find_bad_parameter(files->net, found, sizeof found)) return;
+    vkd_log_break(files->log);
+    vkd_fail("batch %zu: %s; nothing is written, earlier checkpoints stay: lower the learning rate or "
+             "lengthen burn_in",
+             get_current_batch(files->net), found);
 }
 
 static char *name(const vkd_training_files *files, const char *suffix, const char *more) {
@@ -46,7 +43,7 @@ static char *name(const vkd_training_files *files, const char *suffix, const cha
 
 void vkd_training_save(vkd_training_files *files, const char *suffix) {
     char *path = name(files, suffix, "");
-    check_weights_are_finite(files);
+    check_weights(files);
     vkd_log_break(files->log);
     vkd_log_flush(files->log);
     save_weights(files->net, path);

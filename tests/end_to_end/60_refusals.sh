@@ -86,7 +86,7 @@ other_cfg() {
     refuse "" "$DARKNET" detector train r.data tapped.cfg -teacher_cfg wider.cfg
     # The number depends on the weights; with the line as it came, all that refuse() asks for must hold.
     refuse "$(tail -n 1 err)" "$DARKNET" detector train r.data tapped.cfg -teacher_cfg wider.cfg || return
-    tail -n 1 err | grep -qx "teacher.weights: layer [01] of the teacher: found a variance of -.*; these are another cfg's weights"
+    tail -n 1 err | grep -qx "teacher.weights: the teacher's layer [01] (convolutional): found -.* among its variances; the file is damaged, or another cfg's"
 }
 check refused_teacher_weights_of_another_cfg other_cfg
 refused teacher_cfg_missing "-teacher_cfg: none.cfg: No such file or directory" r.data tapped.cfg -teacher_cfg none.cfg

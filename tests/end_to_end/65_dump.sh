@@ -368,10 +368,10 @@ refused empty_list "blank.txt: no pictures" list.data plain.cfg -out no
 overflow() {
     "$python" -c 'import numpy, shutil
 data = bytearray(open("teacher.weights", "rb").read())
-data[20:24] = numpy.float32("inf").tobytes() # a bias of layer 0
-open("inf.weights", "wb").write(data)'
+data[20:24] = numpy.float32(3e38).tobytes() # a bias of layer 0
+open("huge.weights", "wb").write(data)'
     refuse "vkd tap 0: the teacher's features are not finite; there is no step to dump" \
-        "$DARKNET" vkd dump d.data plain.cfg -out no -teacher_weights inf.weights && [ ! -e no ]
+        "$DARKNET" vkd dump d.data plain.cfg -out no -teacher_weights huge.weights && [ ! -e no ]
 }
 check dump_refuses_what_is_not_finite overflow
 listed() {
