@@ -97,6 +97,7 @@ LOW_TESTS  := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/numerics/test_*.c tests
 HOST_TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/host/test_*.c tests/patches/test_*.c))
 # Programs that tests run: they are no tests themselves.
 HOST_TOOLS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/handover/*.c))
+KILL_AT    := $(BUILD)/tests/interrupt/kill_at.so
 COCO_CFGS   := $(patsubst cfg/coco/%.taps,$(BUILD)/cfg/coco/%.cfg,$(wildcard cfg/coco/*.taps))
 BENCH_PROGRAM := $(BUILD)/tests/bench/bench_numerics
 BENCH_STEP := $(BUILD)/tests/bench/bench_step
@@ -111,7 +112,7 @@ ifeq ($(filter -j%,$(MAKEFLAGS)),)
 MAKEFLAGS += -j$(shell nproc 2>/dev/null || echo 1)
 endif
 
-.PHONY: all coco-cfgs coco-check demo demo-teacher demo-seeds study study-report test tests bench bench-numerics bench-step soak asan lint clean deps FORCE
+.PHONY: all coco-cfgs coco-check demo demo-teacher demo-seeds study study-report test tests bench bench-numerics bench-step soak kill-test asan lint clean deps FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -212,6 +213,12 @@ $(HOST_TESTS) $(HOST_TOOLS) $(BENCH_STEP): $(BUILD)/tests/%: tests/%.c $(DARKNET
 	$(Q)$(CC) $(VKD_CFLAGS) $(HOST_TEST_CFLAGS) -Itests -MMD -MP -MF $@.d $< -o $@ -Wl,--start-group $(HOST)/libdarknet.a \
 	    $(LIBHOST) $(LIBVKD) -Wl,--end-group -lcmocka $(VKD_LDFLAGS) -ldl $(OPENCVLIBS) $(GPULIBS)
 
+# Preloaded, it ends a program at a chosen call.
+$(KILL_AT): tests/interrupt/kill_at.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(SAY)
+	$(Q)$(CC) -std=c11 -O1 -Wall -Wextra -Werror -fPIC -shared $< -o $@ -ldl
+
 test-deps:
 ifneq ($(INSTALL_DEPS), 0)
 	@scripts/install_deps.sh build test
@@ -222,11 +229,15 @@ endif
 
 $(LOW_TESTS) $(HOST_TESTS) $(HOST_TOOLS): | test-deps
 
-tests: $(ROOT)/darknet $(COCO_CFGS) $(LOW_TESTS) $(HOST_TESTS) $(HOST_TOOLS)
+tests: $(ROOT)/darknet $(COCO_CFGS) $(LOW_TESTS) $(HOST_TESTS) $(HOST_TOOLS) $(KILL_AT)
 
 test: tests
 	@BUILD='$(BUILD)' DARKNET='$(DARKNET)' SANITIZE='$(SANITIZE)' \
 	    scripts/run_tests.sh $(LOW_TESTS) $(HOST_TESTS) $(SHELL_TESTS)
+
+# Runs killed at 200 moments, where `make test` takes a handful.
+kill-test: $(ROOT)/darknet $(KILL_AT)
+	@RUNS=$(or $(RUNS),200) BUILD='$(BUILD)' DARKNET='$(DARKNET)' SANITIZE='$(SANITIZE)' tests/end_to_end/41_killed.sh
 
 asan:
 	@$(MAKE) --no-print-directory BUILD=$(ROOT)/build/asan SANITIZE=1 OPENMP=0 test

@@ -11,9 +11,15 @@
 #include "host/maps.h"
 #include "host/run.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+static void print(const char *text, size_t length) {
+    if (fwrite(text, 1, length, stdout) != length || fflush(stdout))
+        vkd_fail("standard output: %s", strerror(errno));
+}
 
 static void run_strip(int argc, char **argv) {
     if (argc != 4) vkd_fail("usage: darknet vkd strip CFG");
@@ -21,8 +27,7 @@ static void run_strip(int argc, char **argv) {
     size_t length;
     vkd_error err;
     if (vkd_cfg_strip(argv[3], &text, &length, &err)) vkd_fail("%s", err.text);
-    if (fwrite(text, 1, length, stdout) != length || fflush(stdout))
-        vkd_fail("%s: cannot be printed", argv[3]);
+    print(text, length);
     free(text);
 }
 
@@ -31,7 +36,7 @@ static void run_reference(int argc, char **argv) {
     if (argc != 3) vkd_fail("usage: darknet vkd reference");
     char *text;
     if (vkd_options_reference(&text)) vkd_fail("no memory");
-    fputs(text, stdout);
+    print(text, strlen(text));
     free(text);
 }
 

@@ -77,6 +77,9 @@ void vkd_loader_placed(int i, int x, int y, int w, int h, int frame_w, int frame
 // The boxes of a label file, (*n) of Darknet's box_label, to be freed; none where there is no such file. Any
 // other trouble is one line and exit status 1.
 void *vkd_read_boxes(const char *path, int classes, int *n);
+// Why the picture in a file is not whole, where its reader would complete it in silence: a JPEG without its
+// end. NULL: it is, or its reader will tell.
+const char *vkd_cut_picture(const char *path);
 // One line on stderr, after what is on stdout, and exit status 1, from any thread. Of several threads that
 // come here the first is heard.
 __attribute__((noreturn, format(printf, 1, 0))) void vkd_vfail(const char *format, va_list args);

@@ -157,8 +157,16 @@ void vkd_log_batch(vkd_training_log *log, network *net, double loss, double ap) 
         print_progress(log, net, batch, now);
 }
 
+// Told once, and training goes on: without room for the weights, too, it ends where these fail.
+static void tell_failure(vkd_training_log *log, bool failed) {
+    if (!failed || log->failed) return;
+    vkd_log_break(log);
+    fprintf(stderr, "the log cannot be written to its end: %s\n", strerror(errno));
+    log->failed = true;
+}
+
 void vkd_log_flush(vkd_training_log *log) {
-    fflush(log->csv);
+    tell_failure(log, fflush(log->csv) || ferror(log->csv));
 }
 
 void vkd_log_break(vkd_training_log *log) {
@@ -166,6 +174,6 @@ void vkd_log_break(vkd_training_log *log) {
 }
 
 void vkd_log_close(vkd_training_log *log) {
-    if (fclose(log->csv)) fprintf(stderr, "the log could not be written to its end: %s\n", strerror(errno));
+    tell_failure(log, fclose(log->csv) != 0);
     log->csv = NULL;
 }

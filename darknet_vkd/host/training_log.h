@@ -8,7 +8,7 @@
 
 typedef struct vkd_training_log {
     FILE *csv;
-    bool terminal;
+    bool terminal, failed;
     double start, last_line; // seconds
     double measuring;        // seconds of this process that went into AP
     size_t first_batch;      // of this process
@@ -25,7 +25,7 @@ void vkd_log_open(vkd_training_log *log, const char *directory, const char *base
 // measured.
 void vkd_log_batch(vkd_training_log *log, network *net, double loss, double ap);
 
-// Rows so far are in the file.
+// Rows so far are in the file; where they cannot be, one line says so, once a run.
 void vkd_log_flush(vkd_training_log *log);
 
 // Ends the progress line, so that other output may follow.

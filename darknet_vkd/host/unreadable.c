@@ -1,6 +1,7 @@
 #define _POSIX_C_SOURCE 200809L
 #include "host/unreadable.h"
 
+#include "core/file.h"
 #include "host/hooks.h"
 #include "host/run.h"
 #include "numerics/rng.h"
@@ -65,6 +66,33 @@ void vkd_check_pictures(const vkd_picture_list *list) {
     if (unlabelled)
         fprintf(stderr, "%s: %d of %d pictures have no label file: pictures without objects\n", list->file,
                 unlabelled, list->count);
+}
+
+// Whether a JPEG has its end-of-image marker (ITU-T T.81, B.1.1): after the start of a scan, 0xff is followed
+// by 0, by a restart's number or by the next marker. A marker before that has a length, so that a thumbnail
+// within it is passed over.
+static bool has_end(const unsigned char *at, const unsigned char *end) {
+    bool scans = false;
+    for (at += 2; (at = memchr(at, 0xff, (size_t)(end - at))) && end - at > 1;) {
+        unsigned char marker = *++at;
+        if (marker == 0xd9) return true;
+        if (marker == 0xff || marker == 0 || (marker >= 0xd0 && marker <= 0xd7)) continue;
+        scans = scans || marker == 0xda;
+        if (scans) continue;
+        size_t length = end - at > 2 ? (size_t)at[1] << 8 | at[2] : 0;
+        if (length >= (size_t)(end - at)) return false;
+        at += 1 + length;
+    }
+    return false;
+}
+
+const char *vkd_cut_picture(const char *path) {
+    unsigned char *data;
+    size_t bytes;
+    if (vkd_file_read(path, &data, &bytes, NULL)) return NULL;
+    bool cut = bytes > 2 && data[0] == 0xff && data[1] == 0xd8 && !has_end(data, data + bytes);
+    free(data);
+    return cut ? "a JPEG without its end" : NULL;
 }
 
 int vkd_unreadable_count(void) {

@@ -160,6 +160,36 @@ static void test_wrong_pictures(void **state) {
                 "the network takes 5 channels; expected 1 or 3, as pictures have");
 }
 
+// ---- JPEG pictures that are cut ----
+
+static void assert_cut(const unsigned char *bytes, size_t n, bool cut) {
+    write_bytes("p.jpg", bytes, n);
+    const char *why = vkd_cut_picture("p.jpg");
+    assert_int_equal(why != NULL, cut);
+    if (cut) assert_string_equal(why, "a JPEG without its end");
+}
+
+static void test_cut_jpeg(void **state) {
+    (void)state;
+    size_t n = 0;
+    unsigned char *bytes = read_bytes(VKD_DARKNET "/data/eagle.jpg", &n);
+    assert_true(bytes && n > 100000);
+    for (size_t left = 3; left < n; left += left < 1000 ? 1 : 997)
+        assert_cut(bytes, left, true);
+    assert_cut(bytes, n - 1, true);
+    assert_cut(bytes, n, false);
+    free(bytes);
+    // A thumbnail has an end of its own; in a scan 0xff00 is data and 0xffd0 a restart; what comes behind the
+    // end does not matter, nor what is no JPEG.
+    const unsigned char whole[] = {0xff, 0xd8, 0xff, 0xe1, 0, 6,    0xff, 0xd8, 0xff, 0xd9, 0xff, 0xda, 0,  2,
+                                   1,    0xff, 0,    0xff, 0, 0xff, 0xd0, 7,    0xff, 0xff, 0xd9, 'x',  'y'};
+    for (size_t left = 3; left < sizeof whole; ++left)
+        assert_cut(whole, left, left < sizeof whole - 2);
+    assert_cut((const unsigned char *)"P6 1 1 255 abc", 14, false);
+    assert_cut(whole, 0, false); // its reader tells
+    assert_null(vkd_cut_picture("none.jpg"));
+}
+
 static void read_list(void *data) {
     vkd_picture_list_read(data);
 }
@@ -184,13 +214,10 @@ static void test_list(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_place_and_padding),
-        cmocka_unit_test(test_boxes_move_with_the_picture),
-        cmocka_unit_test(test_several_pictures),
-        cmocka_unit_test(test_more_boxes_than_max),
-        cmocka_unit_test(test_no_head_no_truth),
-        cmocka_unit_test(test_wrong_pictures),
-        cmocka_unit_test(test_list),
+        cmocka_unit_test(test_place_and_padding), cmocka_unit_test(test_boxes_move_with_the_picture),
+        cmocka_unit_test(test_several_pictures),  cmocka_unit_test(test_more_boxes_than_max),
+        cmocka_unit_test(test_no_head_no_truth),  cmocka_unit_test(test_wrong_pictures),
+        cmocka_unit_test(test_cut_jpeg),          cmocka_unit_test(test_list),
     };
     gpu_index = -1; /* as main() does in a build without a GPU */
     return cmocka_run_group_tests(tests, enter_folder, leave_folder);
