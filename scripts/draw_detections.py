@@ -20,6 +20,8 @@ import matplotlib.pyplot as plt  # noqa: E402
 from matplotlib.patches import Rectangle  # noqa: E402
 from PIL import Image  # noqa: E402
 
+from save_figure import save_figure  # noqa: E402
+
 
 # COCO numbers its 80 classes from 1 to 90 and leaves these out.
 COCO_GAPS = (12, 26, 29, 30, 45, 66, 68, 69, 71, 83)
@@ -98,7 +100,7 @@ def main():
     for axis, title in zip(axes[0], ["truth"] + [name for name, _ in columns]):
         axis.set_title(title, fontsize=9)
     figure.tight_layout(pad=0.4)
-    figure.savefig(args.out, dpi=90)
+    save_figure(figure, args.out, 90)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,8 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402
 import numpy  # noqa: E402
 
+from save_figure import save_figure  # noqa: E402
+
 # Okabe and Ito's colours, told apart by colour-blind eyes; black last.
 COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]
 TAP_DASHES = ["-", "--", ":", "-."]
@@ -167,7 +169,7 @@ def draw_chart(paths, logs, out, window):
             place.tick_params(which="minor", labelsize=9)
         place.legend(fontsize=9, frameon=False)
     figure.tight_layout(pad=0.6, w_pad=1.6)
-    figure.savefig(out, dpi=110)
+    save_figure(figure, out, 110)
 
 
 def main():

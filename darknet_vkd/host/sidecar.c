@@ -204,6 +204,9 @@ bool vkd_sidecar_load(network *net, const char *filename) {
         fprintf(stderr, "%s%s%s\n", err.text, strstr(err.text, from_zero) ? "" : "; ",
                 strstr(err.text, from_zero) ? "" : from_zero);
     if (used) fprintf(stderr, "Loading %s from %s...Done!\n", taps ? "taps" : "momentum", used);
+    // What the kill left undone, so that whoever copies the checkpoint copies a pair; not vital, and not a
+    // matter of commands that only look.
+    if (used == next && vkd_of(net)->keeps_momentum) (void)!rename(next, path);
     free(path);
     free(next);
     return used != NULL;

@@ -96,5 +96,13 @@ binary() {
     [ $? -eq 1 ] && [ "$(wc -l <err)" -eq 1 ] && grep -q '^plot_training.py: ' err
 }
 check plot_binary binary
+# A full disk: the older chart stays, and no half one beside it.
+full() {
+    local code=0
+    mkdir -p charts && echo old >charts/c.png
+    (ulimit -f 1 && trap '' XFSZ && plot plain_log.csv -o charts/c.png 2>&1 | tail -n 1 && exit "${PIPESTATUS[0]}") || code=$?
+    [ "$code" -eq 1 ] && [ "$(cat charts/c.png)" = old ] && [ "$(ls charts)" = c.png ]
+}
+check plot_full_disk full
 check plot_window complain '-window: found -3; expected 0 or more' plain_log.csv -window -3
 exit "$status"
