@@ -4,6 +4,7 @@
 #include "core/foreground.h"
 #include "core/schedule.h"
 #include "host/calibrate.h"
+#include "host/parameters.h"
 #include "host/plugin.h"
 #include "host/run.h"
 
@@ -153,7 +154,14 @@ void vkd_resized(network *net) {
     }
 }
 
+// A loss is known one step before its gradient is in the weights, so these are looked at before they replace
+// a good checkpoint.
 void vkd_saving(network *net, const char *filename, int cutoff) {
+    char found[256];
+    if (vkd_find_bad_parameter(net, found, sizeof found))
+        vkd_fail("%s: batch %zu: %s; it is not written, earlier checkpoints stay: lower the learning rate or "
+                 "lengthen burn_in",
+                 filename, get_current_batch(net), found);
     if (cutoff >= net->n) vkd_sidecar_prepare(net, filename);
 }
 

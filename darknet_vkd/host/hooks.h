@@ -26,7 +26,8 @@ void vkd_network_begin(void);
 void vkd_network_loaded(struct network *net, const char *cfg, const char *weights, int clear);
 void vkd_resized(struct network *net);
 void vkd_free(struct network *net);
-// Before a weights file is written, and after it is in its place: the sidecar beside it.
+// Before a weights file is written, and after it is in its place: the sidecar beside it. Weights that are not
+// finite are not written.
 void vkd_saving(struct network *net, const char *filename, int cutoff);
 void vkd_saved(struct network *net, const char *filename, int cutoff);
 // True while a teacher's weights are read: its file is longer than its cut network, and may not be shorter.

@@ -1,7 +1,6 @@
 #define _POSIX_C_SOURCE 200809L
 #include "host/training_files.h"
 
-#include "host/parameters.h"
 #include "host/plugin.h"
 #include "host/run.h"
 
@@ -22,17 +21,6 @@ void vkd_training_folder(const char *path) {
         vkd_fail("%s: found a file; expected the backup folder", path);
 }
 
-// A loss is known one step before its gradient is in the weights, so these are looked at before they replace
-// a good checkpoint.
-static void check_weights(const vkd_training_files *files) {
-    char found[256];
-    if (!vkd_find_bad_parameter(files->net, found, sizeof found)) return;
-    vkd_log_break(files->log);
-    vkd_fail("batch %zu: %s; nothing is written, earlier checkpoints stay: lower the learning rate or "
-             "lengthen burn_in",
-             get_current_batch(files->net), found);
-}
-
 static char *name(const vkd_training_files *files, const char *suffix, const char *more) {
     size_t size = strlen(files->folder) + strlen(files->base) + strlen(suffix) + strlen(more) + 2;
     char *path = malloc(size);
@@ -43,7 +31,6 @@ static char *name(const vkd_training_files *files, const char *suffix, const cha
 
 void vkd_training_save(vkd_training_files *files, const char *suffix) {
     char *path = name(files, suffix, "");
-    check_weights(files);
     vkd_log_break(files->log);
     vkd_log_flush(files->log);
     save_weights(files->net, path);

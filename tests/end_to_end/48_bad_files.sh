@@ -271,6 +271,13 @@ data_written() {
     "$DARKNET" detector train other.data short.cfg -seed 3 >other.log 2>&1 && cmp as_is/short_final.weights other/short_final.weights
 }
 check written_data_file data_written
+pipe() {
+    mkfifo pipe || return
+    cat whole.txt >pipe &
+    data_file other && sed -i 's/^train=.*/train=pipe/' other.data || return
+    timeout 60 "$DARKNET" detector train other.data short.cfg -seed 3 >other.log 2>&1 && cmp as_is/short_final.weights other/short_final.weights
+}
+check written_to_a_pipe pipe
 
 # wrong SED_SCRIPT LINE: run.data changed so is refused by the command in $command.
 wrong() {

@@ -1,6 +1,7 @@
 /* Patch 160: a weights file fits its cfg or is refused, and is saved whole or not at all. */
 #include "child.h"
 
+#include <math.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 
@@ -163,6 +164,40 @@ static void test_failed_save_keeps_the_old_file(void **state) {
         assert_dies(save_to_full_device, NULL, "/dev/full: cannot be written: No space left on device");
 }
 
+static void save_nan(void *arg) {
+    network *net = new_network();
+    *net->seen = 7;
+    net->layers[2].biases[*(int *)arg] = NAN;
+    save_weights(net, "w.weights");
+}
+
+static void save_negative_variance(void *arg) {
+    (void)arg;
+    network *net = new_network();
+    net->layers[0].rolling_variance[3] = -2;
+    save_weights(net, "w.weights");
+}
+
+/* They would be refused when they are loaded, and the last good ones were gone. */
+static void test_bad_weights_keep_the_old_file(void **state) {
+    (void)state;
+    unsigned char *bytes = saved();
+    int last = 7;
+    assert_dies(save_nan, &last,
+                "w.weights: batch 7: layer 2 (convolutional): found nan among its biases; it is not written, "
+                "earlier checkpoints stay: lower the learning rate or lengthen burn_in");
+    assert_dies(
+        save_negative_variance, NULL,
+        "w.weights: batch 0: layer 0 (convolutional): found -2 among its variances; it is not written, "
+        "earlier checkpoints stay: lower the learning rate or lengthen burn_in");
+    size_t n = 0;
+    unsigned char *after = read_bytes("w.weights", &n);
+    assert_int_equal(n, WHOLE);
+    assert_memory_equal(bytes, after, WHOLE);
+    free(after);
+    free(bytes);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_round_trip),
@@ -171,6 +206,7 @@ int main(void) {
         cmocka_unit_test(test_backbone_is_accepted),
         cmocka_unit_test(test_cutoff_leaves_the_rest_unread),
         cmocka_unit_test(test_failed_save_keeps_the_old_file),
+        cmocka_unit_test(test_bad_weights_keep_the_old_file),
     };
     return cmocka_run_group_tests(tests, enter_folder, leave_folder);
 }
