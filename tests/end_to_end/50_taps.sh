@@ -137,18 +137,18 @@ first_row() {
 check taps_P_starts_alike first_row
 
 # ---- a tap that gives nothing ----
-# A NaN among the teacher's first biases: no batch has a target. The run stops at its 100th batch (of two
+# 3e38 among the teacher's first biases, which the next layer cannot hold: no batch has a target. The run stops at its 100th batch (of two
 # sub-batches each) and says which tap it is; until then it trained as if alone.
 {
-    net 150 teacher_cfg=teacher.cfg teacher_weights=nan.weights
+    net 150 teacher_cfg=teacher.cfg teacher_weights=huge.weights
     student_layers
     tap 1 1
 } >idle.cfg
 {
     head -c 20 teacher.weights
-    printf '\000\000\300\177'
+    printf '\346\261\141\177'
     tail -c +25 teacher.weights
-} >nan.weights
+} >huge.weights
 data_file idle
 idle_line="batch 99: vkd tap 0 (student layer 1): its gradient was zero or not finite for 100 batches in a row; check \
 that the layer is alive and the teacher's weights belong to its cfg"
