@@ -51,8 +51,8 @@ void vkd_update(struct network *net);
 size_t vkd_convolution_bytes(const struct layer *l);
 // output = weights * input, without bias, the whole batch. False: nothing was done.
 int vkd_convolve(const struct layer *l, const float *input, float *workspace, float *output);
-// weight_updates and *input_delta += the gradients for l->delta. False: not done, or *input_delta alone, which
-// is NULL then.
+// weight_updates and *input_delta += the gradients for l->delta. False: not done, or *input_delta alone,
+// which is NULL then.
 int vkd_convolve_backward(const struct layer *l, const float *input, float *workspace, float **input_delta);
 
 // ---- random numbers of the loader
