@@ -41,6 +41,13 @@ SANFLAGS := -fsanitize=address,undefined -fno-omit-frame-pointer
 OPTS := -O1 -g
 ARCHFLAGS :=
 endif
+ifeq ($(SANITIZE), fuzz)
+# For `make fuzz`, with clang: any finding in Darknet's code ends the program too.
+SANFLAGS := -fsanitize=address,undefined,fuzzer-no-link -fno-sanitize-recover=undefined -fno-omit-frame-pointer \
+    -Wno-unknown-warning-option
+OPTS := -O1 -g
+ARCHFLAGS :=
+endif
 
 HOSTDEFS :=
 ifeq ($(GPU), 1)
@@ -78,7 +85,7 @@ NVCCFLAGS ?= -O3 --compiler-options -fPIC
 
 DARKNET_FLAGS = GPU=$(GPU) CUDNN=$(CUDNN) OPENCV=$(OPENCV) OPENMP=$(OPENMP) DEBUG=$(DEBUG) CC="$(CC)" \
     VKD_CFLAGS="-I$(ROOT)/darknet_vkd $(ARCHFLAGS) $(BLASFLAGS) $(SANFLAGS) -Wno-stringop-truncation" VKD_LDFLAGS="$(VKD_LDFLAGS)" VKD_DEPS="$(BUILD)/flags" \
-    VKD_LIBS="$(LIBHOST) $(LIBVKD)" $(if $(SANFLAGS),OPTS="$(OPTS)")
+    VKD_LIBS="$(LIBHOST) $(LIBVKD)" $(if $(SANFLAGS),OPTS="$(OPTS)") $(if $(filter fuzz,$(SANITIZE)),CPP=clang++)
 
 # ---- sources --------------------------------------------------------------------------------------------------
 
@@ -103,6 +110,12 @@ BENCH_PROGRAM := $(BUILD)/tests/bench/bench_numerics
 BENCH_STEP := $(BUILD)/tests/bench/bench_step
 SHELL_TESTS := $(sort $(wildcard tests/scripts/*.sh)) $(sort $(wildcard tests/end_to_end/*.sh))
 
+FUZZERS := $(BUILD)/tests/fuzz/fuzz_options $(BUILD)/tests/fuzz/fuzz_cfg
+REPLAYS := $(BUILD)/tests/fuzz/replay_options $(BUILD)/tests/fuzz/replay_cfg
+# What tests/fuzz/trap.h wants: the program ends and allocates under its eyes.
+comma := ,
+TRAP_LDFLAGS := $(addprefix -Wl$(comma)--wrap=,exit malloc calloc realloc free strdup fopen fclose)
+
 # A line a file; V=1 shows the commands.
 Q   := $(if $(V),,@)
 SAY = $(if $(V),@:,@echo '  $(@:$(BUILD)/%=%)')
@@ -112,7 +125,7 @@ ifeq ($(filter -j%,$(MAKEFLAGS)),)
 MAKEFLAGS += -j$(shell nproc 2>/dev/null || echo 1)
 endif
 
-.PHONY: all coco-cfgs coco-check demo demo-teacher demo-seeds study study-report test tests bench bench-numerics bench-step soak kill-test asan lint clean deps FORCE
+.PHONY: all coco-cfgs coco-check demo demo-teacher demo-seeds study study-report test tests bench bench-numerics bench-step soak kill-test asan lint clean deps fuzz fuzzers FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -184,7 +197,7 @@ $(LIBHOST): $(HOST_OBJ) $(BUILD)/sources
 	@rm -f $@
 	$(Q)$(AR) rcs $@ $(HOST_OBJ)
 
--include $(patsubst %.o,%.d,$(VKD_OBJ) $(HOST_OBJ)) $(addsuffix .d,$(LOW_TESTS) $(HOST_TESTS) $(HOST_TOOLS) $(BENCH_PROGRAM) $(BENCH_STEP))
+-include $(patsubst %.o,%.d,$(VKD_OBJ) $(HOST_OBJ)) $(addsuffix .d,$(LOW_TESTS) $(HOST_TESTS) $(HOST_TOOLS) $(FUZZERS) $(REPLAYS) $(BENCH_PROGRAM) $(BENCH_STEP))
 
 # ---- COCO -----------------------------------------------------------------------------------------------------
 
@@ -238,6 +251,30 @@ test: tests
 # Runs killed at 200 moments, where `make test` takes a handful.
 kill-test: $(ROOT)/darknet $(KILL_AT)
 	@RUNS=$(or $(RUNS),200) BUILD='$(BUILD)' DARKNET='$(DARKNET)' SANITIZE='$(SANITIZE)' tests/end_to_end/41_killed.sh
+# Any bytes as a cfg, for SECONDS_EACH seconds (or RUNS inputs) and each of two kinds of them: scripts/fuzz.sh.
+fuzz:
+ifneq ($(INSTALL_DEPS), 0)
+	@scripts/install_deps.sh build fuzz
+endif
+	@$(MAKE) --no-print-directory BUILD=$(ROOT)/build/fuzz CC=clang SANITIZE=fuzz OPENMP=0 fuzzers
+	@BUILD='$(ROOT)/build/fuzz' scripts/fuzz.sh
+
+fuzzers: $(FUZZERS) $(DARKNET)
+
+$(BUILD)/tests/fuzz/%_options: tests/fuzz/%_options.c $(LIBVKD) $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(SAY)
+	$(Q)$(CC) $(VKD_CFLAGS) -Itests -MMD -MP -MF $@.d $< -o $@ $(LIBVKD) $(VKD_LDFLAGS) $(FUZZ_LDFLAGS)
+
+$(BUILD)/tests/fuzz/%_cfg: tests/fuzz/%_cfg.c $(BUILD)/obj/tests/fuzz/trap.c.o $(DARKNET) $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(SAY)
+	$(Q)$(CC) $(VKD_CFLAGS) $(HOST_TEST_CFLAGS) -Itests -MMD -MP -MF $@.d $< -o $@ $(BUILD)/obj/tests/fuzz/trap.c.o \
+	    -Wl,--start-group $(HOST)/libdarknet.a $(LIBHOST) $(LIBVKD) -Wl,--end-group $(TRAP_LDFLAGS) $(VKD_LDFLAGS) \
+	    -ldl $(OPENCVLIBS) $(GPULIBS) $(FUZZ_LDFLAGS)
+
+$(BUILD)/obj/tests/fuzz/trap.c.o: VKD_CFLAGS += -Itests
+$(FUZZERS): FUZZ_LDFLAGS := -fsanitize=fuzzer
 
 asan:
 	@$(MAKE) --no-print-directory BUILD=$(ROOT)/build/asan SANITIZE=1 OPENMP=0 test
@@ -291,5 +328,5 @@ lint:
 	@scripts/lint.sh
 
 clean:
-	rm -rf $(BUILD)/obj $(BUILD)/tests $(BUILD)/cfg $(BUILD)/darknet $(BUILD)/asan $(BUILD)/flags $(BUILD)/sources $(BUILD)/*.a
+	rm -rf $(BUILD)/obj $(BUILD)/tests $(BUILD)/cfg $(BUILD)/darknet $(BUILD)/asan $(BUILD)/fuzz $(BUILD)/flags $(BUILD)/sources $(BUILD)/*.a
 	rm -f $(ROOT)/darknet

@@ -14,6 +14,11 @@ static bool is_space(char c) {
     return c == ' ' || c == '\t' || c == '\r' || c == '\n' || c == '\v' || c == '\f';
 }
 
+size_t vkd_cfg_mark(const char *bytes, size_t length) {
+    static const char mark[] = "\xEF\xBB\xBF";
+    return length >= 3 && !memcmp(bytes, mark, 3) ? 3 : 0;
+}
+
 // Reads to the end of the file, doubling *bytes. On failure *bytes still has to be freed.
 static vkd_status read_all(FILE *file, const char *path, char **bytes, size_t *length, vkd_error *err) {
     size_t capacity = 0;
@@ -33,6 +38,9 @@ static vkd_status read_all(FILE *file, const char *path, char **bytes, size_t *l
         if (n == 0) break;
     }
     if (ferror(file)) return vkd_error_set(err, VKD_IO, "%.512s: cannot be read: %s", path, strerror(errno));
+    size_t mark = vkd_cfg_mark(*bytes, *length);
+    *length -= mark;
+    memmove(*bytes, *bytes + mark, *length);
     (*bytes)[*length] = '\0';
     return VKD_OK;
 }

@@ -1,4 +1,4 @@
-// A cfg as numbered lines. Private to core/: the bytes stay as they are, lines are views into them.
+// A cfg as numbered lines. The bytes stay as they are, lines are views into them.
 #ifndef VKD_CORE_CFG_TEXT_H
 #define VKD_CORE_CFG_TEXT_H
 
@@ -27,8 +27,11 @@ typedef struct vkd_cfg_line {
     size_t text_length; //
 } vkd_cfg_line;
 
-// Reads the file and refuses what is no text: a NUL byte, or more than 16 MiB (the weights named as the cfg).
-// On success the caller frees text->bytes.
+// Bytes of the byte order mark of UTF-8 that bytes[0, length) begins with: 3, or 0 without one.
+size_t vkd_cfg_mark(const char *bytes, size_t length);
+
+// Reads the file, leaves out a byte order mark, and refuses what is no text: a NUL byte, or more than 16 MiB
+// (the weights named as the cfg). On success the caller frees text->bytes.
 vkd_status vkd_cfg_text_read(const char *path, vkd_cfg_text *text, vkd_error *err);
 
 // The next line. Start with a zeroed *line; false at the end.

@@ -1,5 +1,5 @@
 // The table of options: one row a key. The parser, the messages and the README's reference come from it.
-// Private to core/.
+// Also of Darknet's own keys (host/darknet_keys.c).
 #ifndef VKD_CORE_OPTION_TABLE_H
 #define VKD_CORE_OPTION_TABLE_H
 

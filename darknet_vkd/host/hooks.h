@@ -19,6 +19,13 @@ struct list;
 // Takes the vkd sections out of a cfg that was just read, so that the plain student remains; cuts a teacher's
 // behind its last tap.
 void vkd_divert_sections(struct list *sections);
+// Before a section (Darknet's struct of parser.c) of `file` is parsed as layer `index`, or as [net], which is
+// -1: ends the program with one line where Darknet would read or allocate what it cannot. *bytes += what the
+// network needs at least; start with 0.
+void vkd_check_section(const struct network *net, int index, const char *file, const void *section,
+                       double *bytes);
+// Of a cfg's first line: takes the byte order mark away that some editors write.
+void vkd_skip_mark(char *line);
 // Right after [net] is parsed: a teacher takes the student's batch and size.
 void vkd_net_parsed(struct network *net);
 // Around load_network: the initial weights follow -seed; the taps are remembered until training starts.

@@ -1,6 +1,7 @@
 #define _POSIX_C_SOURCE 200809L
 #include "host/plugin.h"
 
+#include "core/cfg_text.h"
 #include "core/file.h"
 #include "host/calibrate.h"
 #include "host/hooks.h"
@@ -265,8 +266,9 @@ static void hash_cfg(vkd_plugin *plugin) {
     unsigned char *text;
     size_t bytes, sections = 0, start = 0;
     if (vkd_file_read(plugin->cfg_path, &text, &bytes, &err)) fail_with(&err);
-    for (size_t i = 0; i < bytes && sections < 2; ++i)
-        if (text[i] == '[' && (i == 0 || text[i - 1] == '\n') && ++sections == 2) start = i;
+    size_t first = vkd_cfg_mark((const char *)text, bytes);
+    for (size_t i = first; i < bytes && sections < 2; ++i)
+        if (text[i] == '[' && (i == first || text[i - 1] == '\n') && ++sections == 2) start = i;
     plugin->cfg_hash = vkd_hash(VKD_HASH_START, text + start, bytes - start);
     free(text);
 }

@@ -1,4 +1,5 @@
 #define _POSIX_C_SOURCE 200809L
+#include "host/cfg_section.h"
 #include "host/hooks.h"
 #include "host/parameters.h"
 #include "host/plugin.h"
@@ -27,12 +28,6 @@ typedef struct request {
     size_t images_of_cfg; // out: batch * subdivisions as the cfg has them
 } request;
 static _Thread_local request loading;
-
-// Matches the head of Darknet's own struct in parser.c, whose definition is private to it.
-typedef struct cfg_section {
-    char *type;
-    list *options;
-} cfg_section;
 
 int vkd_loads_teacher(void) {
     return loading.layers > 0;
