@@ -4,6 +4,7 @@
 #include "core/cfg_text.h"
 #include "host/darknet_check.h"
 #include "host/hooks.h"
+#include "host/plugin.h"
 #include "host/run.h"
 
 #include "network.h"
@@ -104,6 +105,9 @@ static void check_net(const vkd_checker *c) {
                    "%d with batch=%d; expected at most that", k->subdivisions, k->batch);
     double batch = (double)(k->batch / k->subdivisions) * k->time_steps,
            inputs = (double)k->width * k->height * k->channels;
+    const int wanted = vkd_channels_wanted();
+    if (wanted && k->channels != wanted)
+        vkd_refuse(c, "channels", "%d; expected the student's %d", k->channels, wanted);
     if (inputs == 0 && k->inputs == 0)
         vkd_refuse(c, "width",
                    "width=%d height=%d channels=%d; expected numbers above 0, or inputs=", k->width,

@@ -133,8 +133,13 @@ static int resolve_teacher_layers(vkd_plugin *plugin) {
     int count = vkd_count_layers(plugin->teacher_cfg), keep = 0;
     for (int i = 0; i < plugin->cfg.tap_count; ++i) {
         int written = plugin->cfg.taps[i].teacher_from, layer = written < 0 ? count + written : written;
+        vkd_error err;
+        if (count < 1) {
+            vkd_tap_error(&err, &plugin->cfg, i, "teacher_from", "found %d; the teacher %s has no layers",
+                          written, plugin->teacher_cfg);
+            fail_with(&err);
+        }
         if (layer < 0 || layer >= count) {
-            vkd_error err;
             vkd_tap_error(&err, &plugin->cfg, i, "teacher_from",
                           "found %d; the teacher %s has %d layers, expected %d to %d", written,
                           plugin->teacher_cfg, count, -count, count - 1);

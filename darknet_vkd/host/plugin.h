@@ -63,6 +63,8 @@ network *vkd_load_for_pictures(char *cfg, char *weights, int count, int most);
 // batch, and its size unless own_size.
 network *vkd_teacher_load(const char *cfg_path, const char *weights_path, int layers, const network *student,
                           bool own_size);
+// Of the network that is being loaded; 0: any will do.
+int vkd_channels_wanted(void);
 void vkd_teacher_forward(network *teacher, float *input);
 // What it keeps in memory: weights, one output a layer, and the workspace.
 size_t vkd_teacher_bytes(const network *teacher);

@@ -25,12 +25,17 @@ typedef struct request {
     int batch;            // with subdivisions=1; 0: the cfg's own
     int most;             // with batch = 0: subdivisions=1 and no more than this in a batch; 0: the cfg's own
     int w, h;             // 0: the cfg's own
+    int c;                // the only number of channels that will do; 0: the cfg's own
     size_t images_of_cfg; // out: batch * subdivisions as the cfg has them
 } request;
 static _Thread_local request loading;
 
 int vkd_loads_teacher(void) {
     return loading.layers > 0;
+}
+
+int vkd_channels_wanted(void) {
+    return loading.c;
 }
 
 static bool is_vkd_section(const node *at) {
@@ -207,15 +212,12 @@ network *vkd_teacher_load(const char *cfg_path, const char *weights_path, int la
                           bool own_size) {
     char *cfg = strdup(cfg_path), *weights = strdup(weights_path ? weights_path : "");
     if (!cfg || !weights) vkd_fail("%s: no memory", cfg_path);
-    loading = (request){.layers = layers, .batch = student->batch};
+    loading = (request){.layers = layers, .batch = student->batch, .c = student->c};
     if (!own_size) {
         loading.w = student->w;
         loading.h = student->h;
     }
     network *teacher = parse_network_cfg(cfg);
-    if (teacher->c != student->c)
-        vkd_fail("%s: the teacher takes %d channels; expected the student's %d", cfg_path, teacher->c,
-                 student->c);
     if (weights_path) load_weights(teacher, weights);
     loading = (request){0};
     if (weights_path) check_parameters(teacher, weights);
