@@ -310,9 +310,14 @@ static void check_avgpool(vkd_checker *c) {
     need_outputs(c, NULL, c->c);
 }
 
-// [cost], [activation], [logistic], [l2norm]
+// [activation], [logistic], [l2norm]
 static void check_same_size(vkd_checker *c) {
     need(c, NULL, "outputs", c->inputs, 3, true);
+}
+
+static void check_cost(vkd_checker *c) {
+    if (c->index == 0) vkd_refuse(c, NULL, "found first; expected a layer before it");
+    check_same_size(c);
 }
 
 static void (*const checks[BLANK + 1])(vkd_checker *c) = {
@@ -328,7 +333,7 @@ static void (*const checks[BLANK + 1])(vkd_checker *c) = {
     [CRNN] = check_crnn,
     [CONNECTED] = check_connected,
     [CROP] = check_crop,
-    [COST] = check_same_size,
+    [COST] = check_cost,
     [REGION] = check_region,
     [YOLO] = check_yolo,
     [ISEG] = check_iseg,

@@ -91,7 +91,7 @@ other_cfg() {
 check refused_teacher_weights_of_another_cfg other_cfg
 refused teacher_cfg_missing "-teacher_cfg: none.cfg: No such file or directory" r.data tapped.cfg -teacher_cfg none.cfg
 sed 's/channels=3/channels=1/' teacher.cfg >grey.cfg
-refused teacher_channels "grey.cfg: the teacher takes 1 channels; expected the student's 3" r.data tapped.cfg \
+refused teacher_channels "grey.cfg:$(grep -n channels grey.cfg | cut -d: -f1): [net] channels: 1; expected the student's 3" r.data tapped.cfg \
     -teacher_cfg grey.cfg
 
 # ---- the taps' layers ----

@@ -203,7 +203,7 @@ static void test_channels(void **state) {
     make_this_teacher();
     the_student = student_at(16, 16);
     write_text("teacher.cfg", "[net]\nbatch=1\nwidth=16\nheight=16\nchannels=1\n\n" TEACHER_BODY);
-    assert_dies(load_cut_at_9, NULL, "teacher.cfg: the teacher takes 1 channels; expected the student's 3");
+    assert_dies(load_cut_at_9, NULL, "teacher.cfg:5: [net] channels: 1; expected the student's 3");
     free_network(the_student);
 }
 
