@@ -111,7 +111,7 @@ BENCH_STEP := $(BUILD)/tests/bench/bench_step
 SHELL_TESTS := $(sort $(wildcard tests/scripts/*.sh)) $(sort $(wildcard tests/end_to_end/*.sh))
 
 FUZZERS := $(BUILD)/tests/fuzz/fuzz_options $(BUILD)/tests/fuzz/fuzz_cfg
-REPLAYS := $(BUILD)/tests/fuzz/replay_options $(BUILD)/tests/fuzz/replay_cfg
+REPLAYS := $(BUILD)/tests/fuzz/test_replay_options $(BUILD)/tests/fuzz/test_replay_cfg
 # What tests/fuzz/trap.h wants: the program ends and allocates under its eyes.
 comma := ,
 TRAP_LDFLAGS := $(addprefix -Wl$(comma)--wrap=,exit malloc calloc realloc free strdup fopen fclose)
@@ -240,13 +240,14 @@ ifneq ($(INSTALL_DEPS), 0)
 endif
 .PHONY: test-deps
 
-$(LOW_TESTS) $(HOST_TESTS) $(HOST_TOOLS): | test-deps
+$(LOW_TESTS) $(HOST_TESTS) $(REPLAYS) $(HOST_TOOLS): | test-deps
 
 tests: $(ROOT)/darknet $(COCO_CFGS) $(LOW_TESTS) $(HOST_TESTS) $(HOST_TOOLS) $(KILL_AT)
+tests: $(ROOT)/darknet $(COCO_CFGS) $(LOW_TESTS) $(HOST_TESTS) $(REPLAYS) $(HOST_TOOLS)
 
 test: tests
 	@BUILD='$(BUILD)' DARKNET='$(DARKNET)' SANITIZE='$(SANITIZE)' \
-	    scripts/run_tests.sh $(LOW_TESTS) $(HOST_TESTS) $(SHELL_TESTS)
+	    scripts/run_tests.sh $(LOW_TESTS) $(HOST_TESTS) $(REPLAYS) $(SHELL_TESTS)
 
 # Runs killed at 200 moments, where `make test` takes a handful.
 kill-test: $(ROOT)/darknet $(KILL_AT)
@@ -275,6 +276,7 @@ $(BUILD)/tests/fuzz/%_cfg: tests/fuzz/%_cfg.c $(BUILD)/obj/tests/fuzz/trap.c.o $
 
 $(BUILD)/obj/tests/fuzz/trap.c.o: VKD_CFLAGS += -Itests
 $(FUZZERS): FUZZ_LDFLAGS := -fsanitize=fuzzer
+$(REPLAYS): FUZZ_LDFLAGS := -lcmocka
 
 asan:
 	@$(MAKE) --no-print-directory BUILD=$(ROOT)/build/asan SANITIZE=1 OPENMP=0 test
