@@ -68,7 +68,8 @@ static void check_convolutional(vkd_checker *c) {
     need(c, "size", "values under a filter", patch, 0, false);
     need_weights(c, "filters", patch / k->groups * k->filters);
     need_outputs(c, "filters", w * h * k->filters);
-    need(c, "size", "values of workspace", w * h * patch / k->groups, 1, false);
+    if (k->size > 1 || k->stride > 1 || pad) // otherwise the input itself is the matrix
+        need(c, "size", "values of workspace", w * h * patch / k->groups, 1, false);
 }
 
 static void check_deconvolutional(vkd_checker *c) {
@@ -95,11 +96,15 @@ static void check_local(vkd_checker *c) {
     need(c, "size", "values of workspace", w * h * patch, 1, false);
 }
 
-// `inner`: how many matrices go from the inputs to the outputs, and as many from outputs to outputs.
-static void check_recurrent(const vkd_checker *c, int to, int among) {
+static void need_whole_steps(const vkd_checker *c) {
     if (c->net->batch % c->net->time_steps)
         vkd_refuse(c, NULL, "a batch of %d; expected a multiple of time_steps=%d", c->net->batch,
                    c->net->time_steps);
+}
+
+// `to`: how many matrices go from the inputs to the outputs; `among`: from outputs to outputs.
+static void check_recurrent(const vkd_checker *c, int to, int among) {
+    need_whole_steps(c);
     double out = c->keys.output;
     need(c, "output", "weights", out * c->inputs, 2 * to, false);
     need(c, "output", "weights", out * out, 2 * among, false);
@@ -109,9 +114,7 @@ static void check_recurrent(const vkd_checker *c, int to, int among) {
 static void check_crnn(vkd_checker *c) {
     const vkd_darknet_keys *k = &c->keys;
     need_map(c);
-    if (c->net->batch % c->net->time_steps)
-        vkd_refuse(c, NULL, "a batch of %d; expected a multiple of time_steps=%d", c->net->batch,
-                   c->net->time_steps);
+    need_whole_steps(c);
     double grid = c->w * c->h, hidden = k->hidden_filters;
     need_weights(c, "hidden_filters", 9 * hidden * c->c);
     need_weights(c, "hidden_filters", 9 * hidden * hidden);

@@ -4,6 +4,7 @@
 #include "core/option_table.h"
 #include "host/darknet_keys.h"
 #include "host/machine_memory.h"
+#include "host/plugin.h"
 #include "host/run.h"
 
 #include "darknet.h"
@@ -147,6 +148,18 @@ static char *const bad[][2] = {
     {NET "[normalization]\nsize=8\n",
      "t.cfg:7: [normalization] size: 8 on 3 channels; expected at most twice as many"},
     {NET "[softmax]\ngroups=7\n", "t.cfg:7: [softmax] groups: 7 on 768 inputs; expected a divisor"},
+    {NET "[convolutional]\nsize=65536\npad=1\n",
+     "t.cfg:7: [convolutional] size: 1.288e+10 values under a filter; Darknet counts up to 2147483647"},
+    {NET "[convolutional]\nsize=601\npad=1\n",
+     "t.cfg:7: [convolutional] size: 2.774e+08 values of workspace; with them the network needs at least "
+     "1118 MB, and the "
+     "machine has 1000 MB"},
+    {"[net]\nwidth=5000\nheight=5000\nchannels=3\n[maxpool]\nsize=1\n[dropout]\n",
+     "t.cfg:7: [dropout]: 7.5e+07 random numbers; with them the network needs at least 1200 MB, and the "
+     "machine has "
+     "1000 MB"},
+    {NET CONV "[yolo]\nclasses=3\nmax=2147483647\n",
+     "t.cfg:14: [yolo] max: 1.074e+10 numbers of truth; Darknet counts up to 2147483647"},
     /* looking back */
     {NET CONV "[route]\n", "t.cfg:12: [route] layers: missing; expected one layer or more"},
     {NET "[route]\nlayers=0\n", "t.cfg:7: [route] layers: found 0, and this is the first layer"},
@@ -190,6 +203,20 @@ static void test_every_rule(void **state) {
         assert_dies(parse, bad[i][0], bad[i][1]);
 }
 
+/* A teacher takes the student's batch, whatever its own time_steps. */
+static void parse_with_one_picture(void *text) {
+    write_text("t.cfg", text);
+    free_network(vkd_load_for_pictures("t.cfg", NULL, 1, 0));
+}
+
+static void test_batch_of_another(void **state) {
+    (void)state;
+    assert_dies(parse_with_one_picture, "[net]\ninputs=4\ntime_steps=2\n[rnn]\n",
+                "t.cfg:4: [rnn]: a batch of 1; expected a multiple of time_steps=2");
+    assert_dies(parse_with_one_picture, NET "time_steps=2\n[crnn]\n",
+                "t.cfg:7: [crnn]: a batch of 1; expected a multiple of time_steps=2");
+}
+
 /* ---- what is no mistake */
 
 static network *parse_text(const char *text) {
@@ -226,8 +253,11 @@ static void test_byte_order_mark(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_every_key),       cmocka_unit_test(test_every_rule),
-        cmocka_unit_test(test_first_of_two),    cmocka_unit_test(test_comments_behind_values),
+        cmocka_unit_test(test_every_key),
+        cmocka_unit_test(test_every_rule),
+        cmocka_unit_test(test_batch_of_another),
+        cmocka_unit_test(test_first_of_two),
+        cmocka_unit_test(test_comments_behind_values),
         cmocka_unit_test(test_byte_order_mark),
     };
     vkd_run_set_quiet(true);
