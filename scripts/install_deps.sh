@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what a step needs, from the Debian/Ubuntu archive the machine already uses.
-#   scripts/install_deps.sh [GROUP...]     GROUP: build, test, stock, dnn, demo, bench, opencv; none: all but the last two
+#   scripts/install_deps.sh [GROUP...]     GROUP: build, test, stock, dnn, demo, bench, opencv, fuzz; none: all but the last three
 # Asks dpkg first: when everything is there, nothing is run and the network is not touched.
 set -euo pipefail
 
@@ -12,18 +12,24 @@ packages_of() {
     bench) echo python3 python3-numpy python3-scipy python3-torch ;;
     opencv) echo libopencv-dev ;;
     dnn) echo g++ libopencv-dnn-dev ;; # OpenCV's dnn module alone, to check exported students with
+    fuzz) echo clang "libclang-rt-$(clang_version)-dev" ;; # the sanitizers and libFuzzer of that clang
     stock) echo darknet ;; # the distribution's own Darknet, to check exported students against
     *)
-        echo "install_deps.sh: unknown group \"$1\"; expected build, test, stock, dnn, demo, bench or opencv" >&2
+        echo "install_deps.sh: unknown group \"$1\"; expected build, test, stock, dnn, demo, bench, opencv or fuzz" >&2
         exit 2
         ;;
     esac
 }
 
+# Of the compiler that the package clang stands for in this release.
+clang_version() {
+    apt-cache depends clang 2>/dev/null | sed -n 's/.*Depends: clang-\([0-9]*\)$/\1/p' | head -n 1
+}
+
 # Where there is no dpkg, the package's own file or program is looked for instead.
 probe() {
     case $1 in
-    gcc | g++ | make | patch | pkg-config | python3 | unzip | darknet) command -v "$1" >/dev/null ;;
+    gcc | g++ | make | patch | pkg-config | python3 | unzip | darknet | clang) command -v "$1" >/dev/null ;;
     xz-utils) command -v xz >/dev/null ;;
     ca-certificates) true ;;
     libopenblas-openmp-dev) has_header cblas.h || pkg-config --exists openblas 2>/dev/null ;;
@@ -36,6 +42,7 @@ probe() {
     python3-torch) python3 -c 'import torch' 2>/dev/null ;;
     python3-pil) python3 -c 'import PIL' 2>/dev/null ;;
     python3-matplotlib) python3 -c 'import matplotlib' 2>/dev/null ;;
+    libclang-rt-*) echo 'int LLVMFuzzerTestOneInput(void) { return 0; }' | clang -fsanitize=fuzzer,address -x c -o /dev/null - 2>/dev/null ;;
     dataset-fashion-mnist) test -d /usr/share/datasets/fashion-mnist || test -n "${FASHION_MNIST:-}" ;;
     *) false ;;
     esac
@@ -56,7 +63,7 @@ present() {
 }
 
 missing=()
-# Without a group: all but OpenCV and what the benchmarks compare with.
+# Without a group: all but OpenCV, the fuzzers and what the benchmarks compare with.
 [ $# -gt 0 ] || set -- build test stock dnn demo
 for group in "$@"; do
     list=$(packages_of "$group")

@@ -5,6 +5,7 @@
 #include "core/file.h"
 #include "host/calibrate.h"
 #include "host/hooks.h"
+#include "host/machine_memory.h"
 #include "host/padding.h"
 #include "host/parameters.h"
 #include "host/run.h"
@@ -205,6 +206,19 @@ static void check_teacher_layer(const vkd_plugin *plugin, int tap) {
     }
 }
 
+// P, its gradient, momentum and base; and a covariance in float64 where targets are whitened.
+static void check_memory(const vkd_plugin *plugin, int tap, vkd_tap_shape shape) {
+    double n = shape.n, k = shape.k, memory = vkd_machine_memory();
+    bool whitens = plugin->cfg.taps[tap].whiten.mode == VKD_OPTION_MODE_WHITEN;
+    double bytes = 4 * n * k * sizeof(float) + (whitens ? n * n * sizeof(double) : 0);
+    if (bytes <= memory) return;
+    vkd_error err;
+    vkd_tap_error(&err, &plugin->cfg, tap, "teacher_from",
+                  "a projection of %d x %d needs at least %.4g MB, and the machine has %.4g MB", shape.n,
+                  shape.k, bytes / 1e6, memory / 1e6);
+    fail_with(&err);
+}
+
 // teacher_resize=1: the teacher keeps its own size, and sees the student's batch brought to it.
 static void make_teacher_input(vkd_plugin *plugin) {
     const network *teacher = plugin->teacher;
@@ -249,6 +263,7 @@ static void make_taps(network *net, vkd_plugin *plugin) {
         check_teacher_layer(plugin, i);
         vkd_tap_shape shape =
             shape_of(&net->layers[o->from], &plugin->teacher->layers[plugin->teacher_layer[i]], net->batch);
+        check_memory(plugin, i, shape);
         vkd_status status = vkd_tap_create(&plugin->taps[i], o, shape, vkd_run_options()->seed, (uint64_t)i);
         if (status)
             vkd_fail("%s:%d: [vkd_projection]: the tap cannot be made: %s", plugin->cfg.path, o->line,

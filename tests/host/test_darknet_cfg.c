@@ -3,6 +3,7 @@
 
 #include "core/option_table.h"
 #include "host/darknet_keys.h"
+#include "host/hooks.h"
 #include "host/machine_memory.h"
 #include "host/plugin.h"
 #include "host/run.h"
@@ -217,6 +218,27 @@ static void test_batch_of_another(void **state) {
                 "t.cfg:7: [crnn]: a batch of 1; expected a multiple of time_steps=2");
 }
 
+static void check_with_itself(void *text) {
+    char *argv[] = {"darknet", "vkd", "check", "t.cfg", "-teacher_cfg", "t.cfg", NULL};
+    write_text("t.cfg", text);
+    vkd_command(6, argv);
+}
+
+static void test_a_projection_too_large(void **state) {
+    (void)state;
+    assert_dies(check_with_itself,
+                NET "[convolutional]\nfilters=8000\nstride=16\n[vkd_projection]\nteacher_from=0\n",
+                "t.cfg:10: [vkd_projection] teacher_from: a projection of 8000 x 8000 needs at least 1024 "
+                "MB, and the "
+                "machine has 1000 MB");
+    assert_dies(check_with_itself,
+                NET "[convolutional]\nfilters=7000\nstride=16\n[vkd_whiten]\nmode=whiten\n"
+                    "[vkd_projection]\nteacher_from=0\n",
+                "t.cfg:12: [vkd_projection] teacher_from: a projection of 7000 x 7000 needs at least 1176 "
+                "MB, and the "
+                "machine has 1000 MB");
+}
+
 /* ---- what is no mistake */
 
 static network *parse_text(const char *text) {
@@ -253,11 +275,9 @@ static void test_byte_order_mark(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_every_key),
-        cmocka_unit_test(test_every_rule),
-        cmocka_unit_test(test_batch_of_another),
-        cmocka_unit_test(test_first_of_two),
-        cmocka_unit_test(test_comments_behind_values),
+        cmocka_unit_test(test_every_key),        cmocka_unit_test(test_every_rule),
+        cmocka_unit_test(test_batch_of_another), cmocka_unit_test(test_a_projection_too_large),
+        cmocka_unit_test(test_first_of_two),     cmocka_unit_test(test_comments_behind_values),
         cmocka_unit_test(test_byte_order_mark),
     };
     vkd_run_set_quiet(true);
