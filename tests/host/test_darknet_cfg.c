@@ -281,5 +281,6 @@ int main(void) {
         cmocka_unit_test(test_byte_order_mark),
     };
     vkd_run_set_quiet(true);
+    gpu_index = -1;
     return cmocka_run_group_tests(tests, enter_folder, leave_folder);
 }
