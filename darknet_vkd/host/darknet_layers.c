@@ -255,7 +255,7 @@ static void check_yolo(vkd_checker *c) {
 }
 
 static void check_region(vkd_checker *c) {
-    need_channels(c, c->keys.num * (c->keys.classes + c->keys.coords + 1.0));
+    need_channels(c, c->keys.num * (1.0 + c->keys.classes + c->keys.coords));
     check_anchors(c);
     need(c, "max", "numbers of truth", (c->keys.coords + 1.0) * c->keys.max, 1, true);
     check_file(c, "map");

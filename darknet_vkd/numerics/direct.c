@@ -7,6 +7,7 @@
 
 // Floats a thread's block of the input may take (the second level of the cache), pixels it may have.
 enum { BLOCK_FLOATS = 48 * 1024, BLOCK_PIXELS = 1024 };
+enum { MOST_IN_A_ROW = 1 << 24 }; // a stride of thousands would make millions of planes
 
 // A sheet is some rows of an image between its zeros: for each channel stride x stride planes, the one of
 // (i,j) with the rows i, i + stride, ... and the columns j, j + stride, ... Output pixel (y,x) of the block
@@ -189,9 +190,16 @@ static void convolve(const plan *p, int threads, const float *weights, int turne
         convolve_block(p, offsets, packed, x, block, d, work + (size_t)vkd_thread() * thread_floats(p));
 }
 
+// Floats of one row of all planes, or more.
+static double row_of_planes(const vkd_convolution *s) {
+    const double planes = (double)s->stride * s->stride * (s->c > s->n ? s->c : s->n);
+    return planes * ((double)s->w / s->stride + 2.0 * s->size);
+}
+
 bool vkd_direct_serves(const vkd_convolution *s) {
     return s->c > 0 && s->n > 0 && s->h > 0 && s->w > 0 && s->size > 0 && s->stride > 0 && s->pad >= 0 &&
-           s->pad < s->size && s->h + 2 * s->pad >= s->size && s->w + 2 * s->pad >= s->size && s->threads > 0;
+           s->pad < s->size && s->h + 2 * s->pad >= s->size && s->w + 2 * s->pad >= s->size &&
+           s->threads > 0 && row_of_planes(s) <= MOST_IN_A_ROW;
 }
 
 static plan forward_plan(const vkd_convolution *s) {

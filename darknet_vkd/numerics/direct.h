@@ -10,7 +10,7 @@
 #include "numerics/convolution.h"
 #include "numerics/status.h"
 
-// Whether the shape is one of these: sizes of 1 and more, a pad below size, an output.
+// Whether the shape is one of these: sizes of 1 and more, a pad below size, an output, no absurd stride.
 bool vkd_direct_serves(const vkd_convolution *s);
 
 // Floats of `workspace` below, enough for each of the three.
