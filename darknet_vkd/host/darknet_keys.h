@@ -7,8 +7,9 @@
 
 #include "darknet.h"
 
-enum { VKD_DARKNET_KEYS = 64 }; // no section has more
-enum { VKD_DARKNET_STEPS = 4 }; // the policy with lists
+enum { VKD_DARKNET_WIDEST = 1000000 }; // a map either way: Darknet adds paddings to it and doubles it in int
+enum { VKD_DARKNET_KEYS = 64 };        // no section has more
+enum { VKD_DARKNET_STEPS = 4 };        // the policy with lists
 
 // What decides sizes has a field of its own; all else is only looked at.
 typedef struct vkd_darknet_keys {

@@ -47,6 +47,9 @@ static void need_weights(const vkd_checker *c, const char *key, double count) {
 static void need_map(const vkd_checker *c) {
     if (!(c->w > 0 && c->h > 0 && c->c > 0))
         vkd_refuse(c, NULL, "the layer before has no width, height and channels; expected a feature map");
+    if (c->w > VKD_DARKNET_WIDEST || c->h > VKD_DARKNET_WIDEST)
+        vkd_refuse(c, NULL, "the layer before is %g x %g; expected at most %d either way", c->w, c->h,
+                   VKD_DARKNET_WIDEST);
 }
 
 static void need_grid(const vkd_checker *c, const char *key, double w, double h) {

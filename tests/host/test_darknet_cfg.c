@@ -114,6 +114,8 @@ static char *const bad[][2] = {
     /* what the layer before gives */
     {"[net]\ninputs=16\n[convolutional]\n",
      "t.cfg:3: [convolutional]: the layer before has no width, height and channels; expected a feature map"},
+    {"[net]\nwidth=1000000\nheight=1\nchannels=1\n[upsample]\nstride=2\n[maxpool]\n",
+     "t.cfg:7: [maxpool]: the layer before is 2e+06 x 2; expected at most 1000000 either way"},
     {NET "[maxpool]\nsize=20\npadding=0\n",
      "t.cfg:7: [maxpool] size: nothing is left of the layer before, 16 x 16"},
     {NET "[convolutional]\nsize=17\n",
