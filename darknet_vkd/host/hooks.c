@@ -140,7 +140,10 @@ void vkd_update(network *net) {
 void vkd_resized(network *net) {
     vkd_plugin *plugin = vkd_of(net);
     if (!plugin || !plugin->teacher) return;
-    if (!plugin->teacher_input) vkd_teacher_resize(plugin->teacher, net->w, net->h);
+    if (!plugin->teacher_input) {
+        vkd_teacher_resize(plugin->teacher, net->w, net->h);
+        vkd_teacher_keep(plugin->teacher, plugin->teacher_layer, plugin->tap_count);
+    }
     for (int i = 0; i < plugin->tap_count; ++i) {
         const layer *student = &net->layers[plugin->taps[i]->options.from];
         const layer *teacher = &plugin->teacher->layers[plugin->teacher_layer[i]];

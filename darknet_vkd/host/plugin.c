@@ -257,6 +257,7 @@ static void make_taps(network *net, vkd_plugin *plugin) {
     fprintf(stderr, "Teacher %s, layers 0 to %d:\n", plugin->teacher_cfg, keep - 1);
     plugin->teacher =
         vkd_teacher_load(plugin->teacher_cfg, weights, keep, net, plugin->cfg.teacher_resize != 0);
+    vkd_teacher_keep(plugin->teacher, plugin->teacher_layer, count);
     make_teacher_input(plugin);
     for (int i = 0; i < count; ++i) {
         const vkd_tap_options *o = &plugin->cfg.taps[i];

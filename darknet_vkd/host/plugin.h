@@ -59,19 +59,34 @@ int vkd_count_layers(const char *cfg_path);
 // load_network for a look at `count` pictures at once: the batch is that many (0: the cfg's own sub-batch, at
 // most `most`), subdivisions 1. net->seen stands for as many batches as the weights have seen of the cfg's.
 network *vkd_load_for_pictures(char *cfg, char *weights, int count, int most);
-// layers: how many to keep; weights_path: NULL for a look at the shapes. The teacher takes the student's
+// layers: how many to load; weights_path: NULL for a look at the shapes. The teacher takes the student's
 // batch, and its size unless own_size.
 network *vkd_teacher_load(const char *cfg_path, const char *weights_path, int layers, const network *student,
                           bool own_size);
 // Of the network that is being loaded; 0: any will do.
 int vkd_channels_wanted(void);
+// Floats that its forward pass needs of the network's workspace.
+size_t vkd_teacher_workspace(const layer *l);
+// Afterwards its layers hold what they saw: those that are kept, until the next one.
 void vkd_teacher_forward(network *teacher, float *input);
-// What it keeps in memory: weights, one output a layer, and the workspace.
-size_t vkd_teacher_bytes(const network *teacher);
 // Its forward pass on a batch of the student's (B,c,h,w), resized where the teacher has a size of its own.
 void vkd_teacher_look(const network *net, vkd_plugin *plugin, float *input);
+// All its outputs are kept again.
 void vkd_teacher_resize(network *teacher, int w, int h);
 void vkd_teacher_free(network *teacher);
+
+// ---- teacher_memory.c ----
+
+// From here on only the outputs of the layers kept[0..count) last until the next forward pass; the others'
+// memory is shared. kept = NULL: all of them last, as after load and resize.
+void vkd_teacher_keep(network *teacher, const int *kept, int count);
+// What it keeps in memory: weights, workspace and outputs.
+size_t vkd_teacher_bytes(const network *teacher);
+// For teacher.c. Frees the buffers of a network as Darknet makes it that a frozen one does without, and what
+// vkd_teacher_keep() then makes in their place.
+void vkd_teacher_free_training(network *teacher);
+// Frees what vkd_teacher_keep() made: Darknet must not see outputs that lie in one block.
+void vkd_teacher_let_go(network *teacher);
 
 // ---- sidecar.c ----
 

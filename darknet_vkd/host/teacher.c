@@ -11,9 +11,6 @@
 #include "option_list.h"
 #include "parser.h"
 
-#ifdef __GLIBC__
-#include <malloc.h>
-#endif
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -125,39 +122,6 @@ static void fold_batch_norm(layer *l) {
     l->batch_normalize = 0;
 }
 
-static void drop(float **buffer) {
-    free(*buffer);
-    *buffer = NULL;
-}
-
-// What only training needs. [yolo], [region] and [detection] write their delta in inference too.
-static void drop_training_buffers(layer *l) {
-    if (l->type == CONVOLUTIONAL && !l->xnor && !l->binary) {
-        if (l->batch_normalize) fold_batch_norm(l);
-        drop(&l->x);
-        drop(&l->x_norm);
-        drop(&l->weight_updates);
-        drop(&l->bias_updates);
-        drop(&l->scale_updates);
-        drop(&l->mean_delta);
-        drop(&l->variance_delta);
-    }
-    switch (l->type) {
-    case CONVOLUTIONAL:
-    case MAXPOOL:
-    case AVGPOOL:
-    case ROUTE:
-    case SHORTCUT:
-    case UPSAMPLE:
-    case REORG:
-    case BATCHNORM:
-        drop(&l->delta);
-        break;
-    default:
-        break;
-    }
-}
-
 // A frozen convolution whose bias and activation go into the last pass; of no channels where there is none.
 static vkd_convolution fused(const layer *l) {
     vkd_convolution s = vkd_convolution_of(l);
@@ -165,29 +129,19 @@ static vkd_convolution fused(const layer *l) {
     return s;
 }
 
-// Darknet's workspace is for its own way alone.
-static void make_workspace(network *teacher) {
-    size_t bytes = 0;
-    for (int i = 0; i < teacher->n; ++i) {
-        const layer *l = &teacher->layers[i];
-        const vkd_convolution s = fused(l);
-        size_t wanted = vkd_convolution_forward_workspace(&s) * sizeof(float);
-        if (!wanted) wanted = l->workspace_size;
-        if (wanted > bytes) bytes = wanted;
-    }
-    free(teacher->workspace);
-    teacher->workspace = malloc(bytes ? bytes : 1);
-    if (!teacher->workspace) vkd_fail("no memory for the teacher's workspace");
+size_t vkd_teacher_workspace(const layer *l) {
+    const vkd_convolution s = fused(l);
+    size_t floats = vkd_convolution_forward_workspace(&s);
+    return floats ? floats : l->workspace_size / sizeof(float); // Darknet's is for its own way
 }
 
 static void make_inference_only(network *teacher) {
-    // Dropout shares the buffers of the layer before it.
-    for (int i = 0; i < teacher->n; ++i)
-        if (i + 1 == teacher->n || teacher->layers[i + 1].type != DROPOUT)
-            drop_training_buffers(&teacher->layers[i]);
-    drop(&teacher->input); // it looks at the student's
-    drop(&teacher->truth);
-    make_workspace(teacher);
+    for (int i = 0; i < teacher->n; ++i) {
+        layer *l = &teacher->layers[i];
+        if (l->type == CONVOLUTIONAL && l->batch_normalize && !l->xnor && !l->binary) fold_batch_norm(l);
+    }
+    vkd_teacher_free_training(teacher);
+    vkd_teacher_keep(teacher, NULL, 0);
 }
 
 // A teacher's weights file may be longer than its cut network needs, so its length tells little about whose
@@ -224,9 +178,6 @@ network *vkd_teacher_load(const char *cfg_path, const char *weights_path, int la
     free(cfg);
     free(weights);
     make_inference_only(teacher);
-#ifdef __GLIBC__
-    malloc_trim(0); // what only training needs would otherwise stay with the process
-#endif
     teacher->train = 0;
     return teacher;
 }
@@ -257,42 +208,14 @@ void vkd_teacher_look(const network *net, vkd_plugin *plugin, float *input) {
     vkd_teacher_forward(teacher, seen);
 }
 
-// Of one buffer, unless a layer before it has the same (dropout's output is the one of the layer above).
-static size_t bytes_of(const network *net, int i, const float *buffer, size_t count) {
-    for (int j = 0; j < i; ++j)
-        if (buffer == net->layers[j].output || buffer == net->layers[j].delta) return 0;
-    return buffer ? count * sizeof *buffer : 0;
-}
-
-size_t vkd_teacher_bytes(const network *teacher) {
-    size_t bytes = 0, workspace = 0;
-    for (int i = 0; i < teacher->n; ++i) {
-        const layer *l = &teacher->layers[i];
-        size_t values = (size_t)l->outputs * (size_t)l->batch;
-        size_t weights = l->type == CONNECTED ? (size_t)l->outputs * (size_t)l->inputs : (size_t)l->nweights;
-        size_t filters = (size_t)(l->type == CONNECTED ? l->outputs : l->type == BATCHNORM ? l->c : l->n);
-        float *const of_outputs[] = {l->output, l->delta, l->x, l->x_norm};
-        float *const of_weights[] = {l->weights, l->weight_updates};
-        float *const of_filters[] = {l->biases,       l->bias_updates,     l->scales, l->scale_updates,
-                                     l->rolling_mean, l->rolling_variance, l->mean,   l->variance,
-                                     l->mean_delta,   l->variance_delta};
-        for (size_t b = 0; b < sizeof of_outputs / sizeof *of_outputs; ++b)
-            bytes += bytes_of(teacher, i, of_outputs[b], values);
-        for (size_t b = 0; b < sizeof of_weights / sizeof *of_weights; ++b)
-            bytes += bytes_of(teacher, i, of_weights[b], weights);
-        for (size_t b = 0; b < sizeof of_filters / sizeof *of_filters; ++b)
-            bytes += bytes_of(teacher, i, of_filters[b], filters);
-        if (l->type == MAXPOOL) bytes += values * sizeof *l->indexes;
-        if (l->workspace_size > workspace) workspace = l->workspace_size;
-    }
-    return bytes + workspace;
-}
-
 void vkd_teacher_free(network *teacher) {
-    if (teacher) free_network(teacher);
+    if (!teacher) return;
+    vkd_teacher_let_go(teacher);
+    free_network(teacher);
 }
 
 void vkd_teacher_resize(network *teacher, int w, int h) {
+    vkd_teacher_let_go(teacher);
     resize_network(teacher, w, h);
     make_inference_only(teacher);
 }

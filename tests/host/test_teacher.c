@@ -103,6 +103,18 @@ static void test_students_size(void **state) {
     free_network(student);
 }
 
+// What the block holds before a pass must not matter: it is not a number.
+static void check_kept(const network *student, network *teacher, const int *kept, int count) {
+    vkd_teacher_keep(teacher, kept, count);
+    for (int i = 0; i < teacher->n; ++i)
+        if (teacher->layers[i].type != YOLO)
+            memset(teacher->layers[i].output, 0xff,
+                   (size_t)teacher->layers[i].outputs * (size_t)teacher->batch * sizeof(float));
+    vkd_teacher_forward(teacher, student->input);
+    for (int t = 0; t < count; ++t)
+        check_layer(student, teacher, kept[t]);
+}
+
 static void test_resized_teacher(void **state) {
     (void)state;
     make_this_teacher();
@@ -113,11 +125,72 @@ static void test_resized_teacher(void **state) {
     vkd_teacher_forward(teacher, larger->input);
     check_layer(larger, teacher, 7);
     vkd_teacher_resize(teacher, 16, 16);
-    vkd_teacher_forward(teacher, student->input);
-    check_layer(student, teacher, 7);
+    check_kept(student, teacher, (const int[]){3, 7}, 2);
+    vkd_teacher_resize(teacher, 28, 24);
+    check_kept(larger, teacher, (const int[]){3, 7}, 2);
     vkd_teacher_free(teacher);
     free_network(student);
     free_network(larger);
+}
+
+static void test_shared_outputs(void **state) {
+    (void)state;
+    make_this_teacher();
+    network *student = student_at(16, 16);
+    network *teacher = vkd_teacher_load("teacher.cfg", "teacher.weights", TEACHER_LAYERS, student, false);
+    size_t whole = vkd_teacher_bytes(teacher);
+    for (int i = 0; i < TEACHER_LAYERS; ++i)
+        for (int j = i; j < TEACHER_LAYERS; ++j) {
+            const int kept[] = {i, j};
+            if (teacher->layers[i].type == YOLO || teacher->layers[j].type == YOLO) continue;
+            check_kept(student, teacher, kept, 2);
+            assert_true(vkd_teacher_bytes(teacher) < whole);
+        }
+    vkd_teacher_keep(teacher, NULL, 0);
+    assert_int_equal(vkd_teacher_bytes(teacher), whole);
+    vkd_teacher_free(teacher);
+    free_network(student);
+}
+
+// A long chain of equals costs three outputs: the pair in use, and the tap's.
+static void test_bytes_of_a_chain(void **state) {
+    (void)state;
+    char body[2048] = "";
+    for (int i = 0; i < 12; ++i)
+        strcat(body, CONV(8, 1, 1, leaky));
+    char cfg[2304];
+    snprintf(cfg, sizeof cfg, NET(1, 16, 16) "%s" HEAD, body);
+    make_teacher(cfg);
+    network *student = student_at(16, 16);
+    network *teacher = vkd_teacher_load("teacher.cfg", "teacher.weights", 12, student, false);
+    const size_t output = 3 * 8 * 16 * 16 * sizeof(float);
+    size_t all = vkd_teacher_bytes(teacher);
+    vkd_teacher_keep(teacher, (const int[]){11}, 1);
+    assert_int_equal(all - vkd_teacher_bytes(teacher), 10 * output);
+    vkd_teacher_keep(teacher, (const int[]){5, 11}, 2);
+    assert_int_equal(all - vkd_teacher_bytes(teacher), 9 * output);
+    vkd_teacher_free(teacher);
+    free_network(student);
+}
+
+// [dropout] has no output of its own, so what reads it reads the layer above.
+static void test_dropout_in_the_teacher(void **state) {
+    (void)state;
+    make_teacher(NET(1, 16, 16) CONV(9, 3, 1, leaky) "[dropout]\nprobability=.5\n\n[dropout]\n\n" CONV(
+        9, 3, 1, leaky) CONV(9, 3, 1, leaky) "[route]\nlayers=2\n\n" CONV(9, 3, 1, leaky) HEAD);
+    network *student = student_at(16, 16);
+    network *all = vkd_teacher_load("teacher.cfg", "teacher.weights", 7, student, false);
+    network *few = vkd_teacher_load("teacher.cfg", "teacher.weights", 7, student, false);
+    vkd_teacher_forward(all, student->input);
+    for (int i = 0; i < 7; ++i) {
+        vkd_teacher_keep(few, &i, 1);
+        vkd_teacher_forward(few, student->input);
+        assert_memory_equal(few->layers[i].output, all->layers[i].output,
+                            (size_t)all->layers[i].outputs * 3 * sizeof(float));
+    }
+    vkd_teacher_free(all);
+    vkd_teacher_free(few);
+    free_network(student);
 }
 
 static void test_has_no_training_buffers(void **state) {
@@ -224,6 +297,9 @@ int main(void) {
         cmocka_unit_test(test_cut_teacher),
         cmocka_unit_test(test_students_size),
         cmocka_unit_test(test_resized_teacher),
+        cmocka_unit_test(test_shared_outputs),
+        cmocka_unit_test(test_bytes_of_a_chain),
+        cmocka_unit_test(test_dropout_in_the_teacher),
         cmocka_unit_test(test_has_no_training_buffers),
         cmocka_unit_test(test_counts_layers_without_sections),
         cmocka_unit_test(test_teacher_with_sections),

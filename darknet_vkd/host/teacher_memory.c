@@ -1,0 +1,197 @@
+// The memory of a frozen teacher: its weights, and one block that its layers share, the workspace first and
+// their outputs behind it. An output's place is another's as soon as its last reader has run.
+#define _POSIX_C_SOURCE 200809L
+#include "core/memory_plan.h"
+#include "host/plugin.h"
+#include "host/run.h"
+
+#include <stdlib.h>
+
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
+
+// In floats: outputs start on cache lines.
+enum { LINE = 16 };
+
+static size_t whole_lines(size_t floats) {
+    return (floats + LINE - 1) / LINE * LINE;
+}
+
+static size_t values_of(const layer *l) {
+    return (size_t)l->outputs * (size_t)l->batch;
+}
+
+// Layers whose forward pass writes all of its output, from what other layers' outputs are at that time. Heads
+// keep theirs, and a delta that they write in inference too; recurrent layers hold a state.
+static bool shares_output(const layer *l) {
+    switch (l->type) {
+    case CONVOLUTIONAL:
+    case MAXPOOL:
+    case AVGPOOL:
+    case ROUTE:
+    case SHORTCUT:
+    case UPSAMPLE:
+    case REORG:
+    case BATCHNORM:
+        return true;
+    default:
+        return false;
+    }
+}
+
+// ---- what only training needs
+// ---------------------------------------------------------------------------------
+
+static void drop(float **buffer) {
+    free(*buffer);
+    *buffer = NULL;
+}
+
+static void drop_training_buffers(layer *l) {
+    if (l->type == BATCHNORM || (l->type == CONVOLUTIONAL && !l->xnor && !l->binary)) {
+        drop(&l->x);
+        drop(&l->x_norm);
+        drop(&l->weight_updates);
+        drop(&l->bias_updates);
+        drop(&l->scale_updates);
+        drop(&l->mean_delta);
+        drop(&l->variance_delta);
+    }
+    if (shares_output(l)) drop(&l->delta);
+}
+
+// ---- the block
+// -------------------------------------------------------------------------------------------------
+
+// Whose output it is: [dropout] works on the one of the layer above.
+static int owner_of(const network *net, int i) {
+    while (net->layers[i].type == DROPOUT)
+        --i;
+    return i;
+}
+
+static void is_read(const network *net, vkd_lifetime *life, int i, int reader) {
+    if (i >= 0) life[owner_of(net, i)].last = reader;
+}
+
+// kept: NULL for all.
+static void lifetimes(const network *net, const int *kept, int count, vkd_lifetime *life) {
+    for (int i = 0; i < net->n; ++i) {
+        const layer *l = &net->layers[i];
+        life[i] = (vkd_lifetime){shares_output(l) ? whole_lines(values_of(l)) : 0, kept ? i : net->n};
+    }
+    for (int i = 0; i < net->n && kept; ++i) {
+        const layer *l = &net->layers[i];
+        if (l->type != ROUTE) is_read(net, life, i - 1, i);
+        for (int s = 0; l->type == ROUTE && s < l->n; ++s)
+            is_read(net, life, l->input_layers[s], i);
+        if (l->type == SHORTCUT) is_read(net, life, l->index, i);
+    }
+    for (int t = 0; t < count && kept; ++t)
+        is_read(net, life, kept[t], net->n);
+}
+
+// What one layer needs for the time of its pass, in floats. A pooling layer notes there where its maxima
+// were.
+static size_t workspace_of(const layer *l) {
+    if (l->type == MAXPOOL) return whole_lines(values_of(l));
+    return whole_lines(vkd_teacher_workspace(l));
+}
+
+static size_t workspace_of_all(const network *net) {
+    size_t most = LINE;
+    for (int i = 0; i < net->n; ++i)
+        if (workspace_of(&net->layers[i]) > most) most = workspace_of(&net->layers[i]);
+    return most;
+}
+
+void vkd_teacher_let_go(network *net) {
+    for (int i = 0; i < net->n; ++i) {
+        layer *l = &net->layers[i];
+        if (shares_output(l)) l->output = NULL;
+        if (l->type == MAXPOOL) l->indexes = NULL;
+        if (l->type == BATCHNORM) l->x = NULL;
+    }
+    drop(&net->workspace);
+}
+
+static void share(network *net, const size_t *offset) {
+    for (int i = 0; i < net->n; ++i) {
+        layer *l = &net->layers[i];
+        if (shares_output(l)) l->output = net->workspace + offset[i];
+        if (l->type == MAXPOOL) l->indexes = (int *)net->workspace;
+        if (l->type == BATCHNORM) l->x = l->output; // its copy of the input, which it writes over
+        if (l->type == DROPOUT) l->output = l[-1].output, l->delta = l[-1].delta;
+    }
+    net->output = net->layers[net->n - 1].output;
+}
+
+void vkd_teacher_keep(network *net, const int *kept, int count) {
+    vkd_teacher_let_go(net);
+    vkd_lifetime *life = calloc((size_t)net->n, sizeof *life);
+    size_t *offset = calloc((size_t)net->n, sizeof *offset), workspace = workspace_of_all(net);
+    if (!life || !offset) vkd_fail("no memory for the teacher's outputs");
+    lifetimes(net, kept, count, life);
+    size_t floats = workspace + vkd_memory_plan(life, net->n, offset);
+    net->workspace = aligned_alloc(LINE * sizeof(float), floats * sizeof(float));
+    if (!net->workspace) vkd_fail("no memory for the teacher's outputs: %zu bytes", floats * sizeof(float));
+    for (int i = 0; i < net->n; ++i)
+        offset[i] += workspace;
+    share(net, offset);
+    free(life);
+    free(offset);
+}
+
+void vkd_teacher_free_training(network *net) {
+    for (int i = 0; i < net->n; ++i) {
+        layer *l = &net->layers[i];
+        drop_training_buffers(l);
+        if (shares_output(l)) drop(&l->output);
+        if (l->type == MAXPOOL) free(l->indexes), l->indexes = NULL;
+    }
+    drop(&net->input); // it looks at the student's
+    drop(&net->truth);
+#ifdef __GLIBC__
+    malloc_trim(0); // it would otherwise stay with the process
+#endif
+}
+
+// ---- how much it is
+// --------------------------------------------------------------------------------------------
+
+// The outputs' places tell how long the block is.
+static size_t block_of(const network *net) {
+    size_t floats = workspace_of_all(net);
+    for (int i = 0; i < net->n; ++i) {
+        const layer *l = &net->layers[i];
+        size_t end = shares_output(l) ? (size_t)(l->output - net->workspace) + whole_lines(values_of(l)) : 0;
+        if (end > floats) floats = end;
+    }
+    return floats;
+}
+
+static size_t own_bytes(const layer *l) {
+    size_t weights = l->type == CONNECTED ? (size_t)l->outputs * (size_t)l->inputs : (size_t)l->nweights;
+    size_t filters = (size_t)(l->type == CONNECTED ? l->outputs : l->type == BATCHNORM ? l->c : l->n);
+    float *const of_outputs[] = {l->output, l->delta, l->x, l->x_norm};
+    float *const of_weights[] = {l->weights, l->weight_updates};
+    float *const of_filters[] = {l->biases,       l->bias_updates,     l->scales, l->scale_updates,
+                                 l->rolling_mean, l->rolling_variance, l->mean,   l->variance,
+                                 l->mean_delta,   l->variance_delta};
+    size_t floats = 0;
+    for (size_t b = shares_output(l) ? 1 : 0; b < sizeof of_outputs / sizeof *of_outputs; ++b)
+        if (of_outputs[b] && !(b && of_outputs[b] == l->output)) floats += values_of(l);
+    for (size_t b = 0; b < sizeof of_weights / sizeof *of_weights; ++b)
+        if (of_weights[b]) floats += weights;
+    for (size_t b = 0; b < sizeof of_filters / sizeof *of_filters; ++b)
+        if (of_filters[b]) floats += filters;
+    return floats * sizeof(float);
+}
+
+size_t vkd_teacher_bytes(const network *teacher) {
+    size_t bytes = block_of(teacher) * sizeof(float);
+    for (int i = 0; i < teacher->n; ++i)
+        if (teacher->layers[i].type != DROPOUT) bytes += own_bytes(&teacher->layers[i]);
+    return bytes;
+}
