@@ -5,7 +5,7 @@
 size_t vkd_memory_least(const vkd_lifetime *values, int count) {
     size_t least = 0;
     for (int now = 0; now < count; ++now) {
-        size_t alive = 0;
+        size_t alive = values[now].scratch;
         for (int i = 0; i <= now; ++i)
             if (values[i].last >= now) alive += values[i].size;
         if (alive > least) least = alive;
@@ -22,13 +22,22 @@ static int in_the_way(const vkd_lifetime *values, const size_t *offset, int i) {
     return -1;
 }
 
+// Where the scratch of its whole life ends.
+static size_t lowest(const vkd_lifetime *values, int count, int i) {
+    size_t end = 0;
+    for (int j = i; j < count && j <= values[i].last; ++j)
+        if (values[j].scratch > end) end = values[j].scratch;
+    return end;
+}
+
 // As near to the block's start as the living allow, or to its end. False: there is no room.
-static bool place(const vkd_lifetime *values, int i, size_t block, bool at_start, size_t *offset) {
+static bool place(const vkd_lifetime *values, int i, size_t low, size_t block, bool at_start,
+                  size_t *offset) {
     size_t size = values[i].size;
-    if (size > block) return false;
-    offset[i] = at_start ? 0 : block - size;
+    if (low + size > block) return false;
+    offset[i] = at_start ? low : block - size;
     for (int j; (j = in_the_way(values, offset, i)) >= 0;) {
-        if (!at_start && offset[j] < size) return false;
+        if (!at_start && offset[j] < low + size) return false;
         offset[i] = at_start ? offset[j] + values[j].size : offset[j] - size;
         if (offset[i] + size > block) return false;
     }
@@ -41,13 +50,13 @@ static bool fits(const vkd_lifetime *values, int count, size_t block, size_t *of
     for (int i = 0; i < count; ++i) {
         offset[i] = 0;
         if (!values[i].size) continue;
-        if (!place(values, i, block, at_start, offset)) return false;
+        if (!place(values, i, lowest(values, count, i), block, at_start, offset)) return false;
         at_start = !at_start;
     }
     return true;
 }
 
-// A block of 2 count times the largest value has a gap of its size between any others, so this ends.
+// Above all scratch, 2 count times the largest value have a gap of its size between any others: this ends.
 size_t vkd_memory_plan(const vkd_lifetime *values, int count, size_t *offset) {
     size_t block = vkd_memory_least(values, count);
     while (!fits(values, count, block, offset))

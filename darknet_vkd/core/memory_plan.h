@@ -9,13 +9,14 @@
 typedef struct vkd_lifetime {
     size_t size; // in any unit; 0: takes no place
     int last;
+    size_t scratch; // needed at the block's start while value i is written
 } vkd_lifetime;
 
 // The most that is alive at any time, below which no plan can go.
 size_t vkd_memory_least(const vkd_lifetime *values, int count);
 
 // offset (count): where each value lies. Returns the block's size, which is the least possible for a chain
-// (each value read by the next alone), and in general little more than vkd_memory_least().
+// (each value read by the next alone, no scratch), and in general little more than vkd_memory_least().
 size_t vkd_memory_plan(const vkd_lifetime *values, int count, size_t *offset);
 
 #endif

@@ -1,5 +1,6 @@
-// The memory of a frozen teacher: its weights, and one block that its layers share, the workspace first and
-// their outputs behind it. An output's place is another's as soon as its last reader has run.
+// The memory of a frozen teacher: its weights, and one block that its layers share. Their workspace is at its
+// start, and outputs lie where no workspace is needed and no other output lives: an output's place is
+// another's as soon as its last reader has run.
 #define _POSIX_C_SOURCE 200809L
 #include "core/memory_plan.h"
 #include "host/plugin.h"
@@ -75,11 +76,19 @@ static void is_read(const network *net, vkd_lifetime *life, int i, int reader) {
     if (i >= 0) life[owner_of(net, i)].last = reader;
 }
 
+// What one layer needs for the time of its pass, in floats. A pooling layer notes there where its maxima
+// were.
+static size_t workspace_of(const layer *l) {
+    if (l->type == MAXPOOL) return whole_lines(values_of(l));
+    return whole_lines(vkd_teacher_workspace(l));
+}
+
 // kept: NULL for all.
 static void lifetimes(const network *net, const int *kept, int count, vkd_lifetime *life) {
     for (int i = 0; i < net->n; ++i) {
         const layer *l = &net->layers[i];
-        life[i] = (vkd_lifetime){shares_output(l) ? whole_lines(values_of(l)) : 0, kept ? i : net->n};
+        life[i] = (vkd_lifetime){shares_output(l) ? whole_lines(values_of(l)) : 0, kept ? i : net->n,
+                                 workspace_of(l)};
     }
     for (int i = 0; i < net->n && kept; ++i) {
         const layer *l = &net->layers[i];
@@ -90,20 +99,6 @@ static void lifetimes(const network *net, const int *kept, int count, vkd_lifeti
     }
     for (int t = 0; t < count && kept; ++t)
         is_read(net, life, kept[t], net->n);
-}
-
-// What one layer needs for the time of its pass, in floats. A pooling layer notes there where its maxima
-// were.
-static size_t workspace_of(const layer *l) {
-    if (l->type == MAXPOOL) return whole_lines(values_of(l));
-    return whole_lines(vkd_teacher_workspace(l));
-}
-
-static size_t workspace_of_all(const network *net) {
-    size_t most = LINE;
-    for (int i = 0; i < net->n; ++i)
-        if (workspace_of(&net->layers[i]) > most) most = workspace_of(&net->layers[i]);
-    return most;
 }
 
 void vkd_teacher_let_go(network *net) {
@@ -130,14 +125,12 @@ static void share(network *net, const size_t *offset) {
 void vkd_teacher_keep(network *net, const int *kept, int count) {
     vkd_teacher_let_go(net);
     vkd_lifetime *life = calloc((size_t)net->n, sizeof *life);
-    size_t *offset = calloc((size_t)net->n, sizeof *offset), workspace = workspace_of_all(net);
+    size_t *offset = calloc((size_t)net->n, sizeof *offset);
     if (!life || !offset) vkd_fail("no memory for the teacher's outputs");
     lifetimes(net, kept, count, life);
-    size_t floats = workspace + vkd_memory_plan(life, net->n, offset);
+    size_t floats = LINE + vkd_memory_plan(life, net->n, offset);
     net->workspace = aligned_alloc(LINE * sizeof(float), floats * sizeof(float));
     if (!net->workspace) vkd_fail("no memory for the teacher's outputs: %zu bytes", floats * sizeof(float));
-    for (int i = 0; i < net->n; ++i)
-        offset[i] += workspace;
     share(net, offset);
     free(life);
     free(offset);
@@ -162,10 +155,11 @@ void vkd_teacher_free_training(network *net) {
 
 // The outputs' places tell how long the block is.
 static size_t block_of(const network *net) {
-    size_t floats = workspace_of_all(net);
+    size_t floats = 0;
     for (int i = 0; i < net->n; ++i) {
         const layer *l = &net->layers[i];
         size_t end = shares_output(l) ? (size_t)(l->output - net->workspace) + whole_lines(values_of(l)) : 0;
+        if (workspace_of(l) > end) end = workspace_of(l);
         if (end > floats) floats = end;
     }
     return floats;
