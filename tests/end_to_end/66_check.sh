@@ -110,8 +110,8 @@ memory() {
 if [ "${SANITIZE:-0}" = 1 ]; then
     echo "ok check_memory (left out: the sanitizer's own memory is larger)"
 else
-    check check_memory memory demo 's/^batch=.*/batch=64/'
-    check check_memory_of_whitening memory white 's/^batch=.*/batch=64/; s/^mode=standardize/mode=whiten/; s/^foreground=.*/loss=smooth_l1/'
+    check check_memory memory demo 's/^batch=.*/batch=128/'
+    check check_memory_of_whitening memory white 's/^batch=.*/batch=128/; s/^mode=standardize/mode=whiten/; s/^foreground=.*/loss=smooth_l1/'
     VKD_TEST_THREADS=2 OMP_NUM_THREADS=2 check check_memory_two_threads memory threads 's/^subdivisions=1/subdivisions=2/; s/^batch=.*/batch=192/'
 fi
 
