@@ -125,7 +125,7 @@ ifeq ($(filter -j%,$(MAKEFLAGS)),)
 MAKEFLAGS += -j$(shell nproc 2>/dev/null || echo 1)
 endif
 
-.PHONY: all coco-cfgs coco-check demo demo-teacher demo-seeds study study-report test tests bench bench-numerics bench-step soak kill-test asan lint clean deps fuzz fuzzers FORCE
+.PHONY: all coco-cfgs coco-check demo demo-teacher demo-seeds study study-report test tests bench bench-numerics bench-step soak kill-test asan lint clean deps fuzz fuzzers profile FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -300,9 +300,9 @@ endif
 study-report:
 	@scripts/study.py report $(STUDY_ARGS)
 
-bench: $(ROOT)/darknet
-	@if [ -x scripts/bench.sh ]; then DARKNET='$(DARKNET)' BUILD='$(BUILD)' scripts/bench.sh; \
-	    else echo 'no scripts/bench.sh' >&2; exit 1; fi
+# What a step costs: by its parts, beside PyTorch's, how it grows; then the demo's batches alone and distilled.
+bench: $(ROOT)/darknet bench-step
+	@DARKNET='$(DARKNET)' BUILD='$(BUILD)' scripts/bench.sh
 
 # The drift of P over 100,000 updates with random gradients, for each map and way of re-basing.
 soak: $(BUILD)/tests/core/test_drift
@@ -325,6 +325,10 @@ ifneq ($(INSTALL_DEPS), 0)
 	@scripts/install_deps.sh bench || echo "no PyTorch to compare with" >&2
 endif
 	@scripts/bench_step.py $(BENCH_STEP) $(HOST)/cfg $(BENCH_ARGS)
+
+# Where the time of a step goes, layer by layer.
+profile: $(BENCH_STEP)
+	@scripts/bench_step.py $(BENCH_STEP) $(HOST)/cfg --only profile $(BENCH_ARGS)
 
 lint:
 	@scripts/lint.sh

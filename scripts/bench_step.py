@@ -1,52 +1,73 @@
 #!/usr/bin/python3
-"""`make bench-step`: a distillation step by its parts, and the same networks' step in PyTorch, in turns.
+"""`make bench-step`, `make profile`: a distillation step by its parts, and the same networks' step in PyTorch, in
+turns; how it grows; and where its time goes, layer by layer.
 
-  bench_step.py PROGRAM DARKNET_CFG_FOLDER [--rounds N] [--pair demo|coco|all]
+  bench_step.py PROGRAM DARKNET_CFG_FOLDER [--rounds N] [--pair demo|coco|all] [--only parts|growth|profile] [--rows N]
 
-Ours is Darknet with the plugin: teacher forward, student forward, backward, update, taps, on random pictures (a
-loader works beside it in a real run). PyTorch's is built from the same cfgs: convolution, batch norm, leaky,
-pooling, route, shortcut, upsample; teacher in eval mode without gradients, student forward and backward, SGD with
-momentum, and a free linear projection for each tap, which is cheaper than any orthogonal one there. Its detection
-loss is a sum of squares of the heads, which is cheaper than Darknet's. Both get the same number of threads.
+Ours is Darknet with the plugin: teacher forward, student forward, backward, update, taps, on random pictures. In a
+real run a loader works beside it: the row `data` is a batch from it with nothing else running, from the demo's
+pictures where they are made, or from the photographs that come with Darknet. PyTorch's is built from the same cfgs:
+convolution, batch norm, leaky, pooling, route, shortcut, upsample; teacher in eval mode without gradients, student
+forward and backward, SGD with momentum, and a free linear projection for each tap, which is cheaper than any
+orthogonal one there. Its detection loss is a sum of squares of the heads, which is cheaper than Darknet's. Both get
+the same number of threads.
 """
 
 import argparse
 import os
+import re
+import shutil
 import statistics
 import subprocess
 import sys
+import threading
 import time
 
 THREADS = os.environ.setdefault("OPENBLAS_NUM_THREADS", str(os.cpu_count()))
 os.environ.setdefault("OMP_NUM_THREADS", THREADS)
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # waiting threads must not disturb the other side
 
-DEMO_TAPS = ((8, 17),)
-COCO_TAPS = ((14, 80), (21, 92))
+
+
+class Pair:
+    """Two networks: taps, as (student layer, teacher layer), are the pair's own; `more` stand in the growth table."""
+
+    def __init__(self, title, student, teacher, weights, data, taps, more, batch, side):
+        self.title, self.student, self.teacher, self.weights, self.data = title, student, teacher, weights, data
+        self.taps, self.more, self.batch, self.side = taps, more, batch, side
 
 
 class Ours:
-    def __init__(self, program, *arguments):
+    def __init__(self, program, student, teacher, weights, batch, side, data=None):
+        arguments = [student, teacher, weights, str(batch), str(side)] + ([data] if data else [])
         self.process = subprocess.Popen([program, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                        stderr=subprocess.DEVNULL, text=True)  # fmt: skip
-        self.peak = float(self.read()[1])
+                                        stderr=subprocess.PIPE, text=True)  # fmt: skip
+        # Darknet tells its layers there, and the line that says why where the program ends.
+        self.said = []
+        threading.Thread(target=lambda: self.said.extend(self.process.stderr), daemon=True).start()
+        _, peak, self.core = self.read()
+        self.peak = float(peak)
+        self.least = [float(mib) for mib in self.read()[1:]]
 
     def read(self):
         line = self.process.stdout.readline()
         if not line:
-            sys.exit("bench_step: the program under test ended")
+            self.process.wait()
+            sys.exit(f"bench_step: the program under test ended: {''.join(self.said[-1:]).strip()}")
         return line.split()
 
-    def run(self, steps):
-        """{part: (milliseconds, GFLOP)}, and the peak memory in MiB."""
-        print(steps, file=self.process.stdin, flush=True)
-        parts, memory = {}, 0.0
+    def run(self, steps, profile=False):
+        """{part: (milliseconds, GFLOP)}, the peak memory in MiB, and the layers: words as the program prints them."""
+        print(f"profile {steps}" if profile else steps, file=self.process.stdin, flush=True)
+        parts, layers, memory = {}, [], 0.0
         while (words := self.read()) != ["end"]:
             if words[0] == "memory":
                 memory = float(words[1])
+            elif words[0] == "layer":
+                layers.append(words[1:])
             else:
                 parts[words[0]] = (float(words[1]), float(words[2]))
-        return parts, memory
+        return parts, memory, layers
 
     def close(self):
         self.process.stdin.close()
@@ -164,34 +185,161 @@ class Theirs:
         return best
 
 
-# ---- the table ----
+# ---- the tables ----
 
 
-def bench(program, title, cfg, teacher, weights, taps, batch, side, rounds, torch):
+def row(*cells):
+    print("| " + " | ".join(cells) + " |")
+
+
+def head(*cells):
+    row(*cells)
+    print("|" + "---|" * len(cells))
+
+
+def compare(program, pair, rounds, torch):
+    """Our parts, and PyTorch's step, in turns."""
     steps = 3
-    ours = Ours(program, cfg, teacher, weights, str(batch), str(side))
-    theirs = Theirs(torch, cfg, teacher, taps, batch, side) if torch else None
+    ours = Ours(program, pair.student, pair.teacher, pair.weights, pair.batch, pair.side, pair.data)
+    theirs = Theirs(torch, pair.student, pair.teacher, pair.taps, pair.batch, pair.side) if torch else None
     if theirs:
         theirs.step()
     rows, others, memory = [], [], 0.0
     for _ in range(rounds):
-        parts, memory = ours.run(steps)
+        parts, memory, _ = ours.run(steps)
         rows.append(parts)
         others.append(1000 * theirs.run(steps) if theirs else float("nan"))
     ours.close()
-    print(f"\n{title}: batch {batch} of {side} x {side}; sgemm peak {ours.peak:.0f} GFLOP/s\n")
-    print("| part | ms | GFLOP | GFLOP/s | of the peak | of the step |\n|---|---|---|---|---|---|")
+    print(f"\n{pair.title}: batch {pair.batch} of {pair.side} x {pair.side}; "
+          f"OpenBLAS for {ours.core}, sgemm peak {ours.peak:.0f} GFLOP/s\n")  # fmt: skip
+    head("part", "ms", "GFLOP", "GFLOP/s", "of the peak", "of the step")
     whole = statistics.median(r["step"][0] for r in rows)
     for part in rows[0]:
         ms, work = statistics.median(r[part][0] for r in rows), rows[0][part][1]
         rate = work / ms * 1000
-        print(f"| {part} | {ms:.1f} | {work:.2f} | {rate:.0f} | {100 * rate / ours.peak:.0f} % | {100 * ms / whole:.1f} % |")
-    print(f"\npeak memory {memory:.0f} MiB")
+        done = [f"{work:.2f}", f"{rate:.0f}", f"{100 * rate / ours.peak:.0f} %"] if work else ["", "", ""]
+        row(part + (", beside it" if part == "data" else ""), f"{ms:.1f}", *done, f"{100 * ms / whole:.1f} %")
+    least = sum(ours.least)
+    print("\nPeak memory {:.0f} MiB, {:.1f} times the least of {:.0f}: the student's weights {:.1f} and its outputs {:.1f}, "
+          "the teacher's\nweights {:.1f} and its largest pair of neighbouring outputs {:.1f}"
+          .format(memory, memory / least, least, *ours.least))  # fmt: skip
     if theirs:
         ratio = statistics.median(b / r["step"][0] for r, b in zip(rows, others))
         print(f"PyTorch's step {statistics.median(others):.0f} ms: {ratio:.2f} times ours")
     else:
         print("PyTorch is not installed (python3-torch); nothing to compare with")
+
+
+def with_taps(source, taps, width, path):
+    """The cfg without its vkd sections, `width` times the channels in all layers before the heads, and taps."""
+    blocks = [b for b in re.split(r"(?m)^(?=\[)", open(source).read()) if not b.startswith("[vkd_")]
+    for block, following in zip(range(len(blocks)), blocks[1:] + [""]):
+        if not following.startswith("[yolo]"):
+            blocks[block] = re.sub(r"(?m)^filters *= *(\d+)", lambda m: f"filters={int(int(m[1]) * width)}", blocks[block])
+    with open(path, "w") as out:
+        out.write("".join(blocks) + "\n")
+        out.writelines(f"\n[vkd_projection]\nfrom={s}\nteacher_from={t}\n" for s, t in taps)
+    return path
+
+
+def grow(program, pair, folder):
+    """A row a change of one thing: batch, size, channels of both networks, number of taps."""
+    taps, batch, side = pair.taps[:1], pair.batch, pair.side
+    most = 2 if pair.title == "Demo" else 1
+    near = [f for f in (0.5, 2) if f <= most]
+    changes = [("as it is, one tap", taps, 1, batch, side)]
+    changes += [(f"batch {int(batch * f)}", taps, 1, int(batch * f), side) for f in near]
+    changes += [(f"{size} x {size}", taps, 1, batch, size) for size in (int(side * f) // 32 * 32 for f in near)]
+    changes += [(f"{f:g} times the channels", taps, f, batch, side) for f in near]
+    changes += [(f"{n} taps", (*pair.taps, *pair.more)[:n], 1, batch, side)
+                for n in range(2, 1 + len(pair.taps) + len(pair.more))]  # fmt: skip
+    print(f"\n{pair.title}: how a step grows from batch {batch} of {side} x {side}\n")
+    parts = ("step", "teacher", "forward", "backward", "taps")
+    head("changed", "step ms", *parts[1:], "times the step", "GFLOP", "times the work", "peak MiB")
+    base = None
+    for name, some, width, pictures, size in changes:
+        student = with_taps(pair.student, some, width, f"{folder}/growth-student.cfg")
+        teacher, weights = pair.teacher, pair.weights
+        if width != 1:
+            teacher = with_taps(pair.teacher, (), width, f"{folder}/growth-teacher.cfg")
+            weights = f"{folder}/growth.weights"
+            if os.path.exists(weights):
+                os.remove(weights)
+        ours = Ours(program, student, teacher, weights, pictures, size)
+        found, memory, _ = ours.run(5 if pair.title == "Demo" else 2)
+        ours.close()
+        base = base or found["step"]
+        row(name, *(f"{found[p][0]:.1f}" for p in parts), f"{found['step'][0] / base[0]:.2f}",
+            f"{found['step'][1]:.2f}", f"{found['step'][1] / base[1]:.2f}", f"{memory:.0f}")  # fmt: skip
+
+
+def profile(program, pair, rows):
+    """The slowest layers, and what every kind of layer takes."""
+    ours = Ours(program, pair.student, pair.teacher, pair.weights, pair.batch, pair.side)
+    parts, _, layers = ours.run(10 if pair.title == "Demo" else 3, profile=True)
+    ours.close()
+    whole = parts["step"][0]
+    print(f"\n{pair.title}: the {rows} slowest layers; batch {pair.batch} of {pair.side} x {pair.side}, a step {whole:.1f} ms; "
+          f"OpenBLAS for {ours.core}, sgemm peak {ours.peak:.0f} GFLOP/s\n")  # fmt: skip
+    head("network", "pass", "layer", "what", "in", "out", "ms", "GFLOP/s", "of the peak", "of the step")
+    kinds = {}
+    found = [(float(words[-2]), float(words[-1]), words[:-2]) for words in layers]
+    for ms, work, words in sorted(found, reverse=True)[:rows]:
+        rate = [f"{work / ms * 1000:.0f}", f"{100 * work / ms * 1000 / ours.peak:.0f} %"] if work else ["", ""]
+        row(*(w.replace("_", " ") for w in words), f"{ms:.2f}", *rate, f"{100 * ms / whole:.1f} %")
+    for ms, work, words in found:
+        kind = words[0], words[1], words[3].replace("_", " ")
+        count, sum_ms, sum_work = kinds.get(kind, (0, 0.0, 0.0))
+        kinds[kind] = count + 1, sum_ms + ms, sum_work + work
+    print()
+    head("network", "pass", "layers", "of this kind", "ms", "GFLOP/s", "of the step")
+    for kind, (count, ms, work) in sorted(kinds.items(), key=lambda item: -item[1][1]):
+        if ms / whole >= 0.001:
+            row(kind[0], kind[1], str(count), kind[2], f"{ms:.2f}", f"{work / ms * 1000:.0f}" if work else "",
+                f"{100 * ms / whole:.1f} %")  # fmt: skip
+    # The teacher's layers are timed in a pass of their own.
+    rest = whole - parts["teacher"][0] - sum(ms for ms, _, words in found if words[0] != "teacher")
+    row("student", "", "", "between layers: clearing deltas, update", f"{rest:.2f}", "", f"{100 * rest / whole:.1f} %")
+
+
+# ---- the pairs ----
+
+
+def demo_pair(root, work):
+    fashion = f"{root}/cfg/fashion"
+    made = f"{root}/build/fashion/train.txt"
+    data = None
+    if os.path.exists(made):
+        data = data_file(f"{work}/demo.data", made, 10, f"{fashion}/fashion.names", work)
+    return Pair("Demo", f"{fashion}/student_vkd.cfg", f"{fashion}/teacher.cfg", f"{fashion}/teacher.weights", data,
+                ((8, 17),), ((6, 11), (4, 4)), 32, 160)  # fmt: skip
+
+
+def coco_pair(root, work, cfgs):
+    taps = ((14, 80), (21, 92))
+    student = with_taps(f"{cfgs}/yolov3-tiny.cfg", taps, 1, f"{work}/yolov3-tiny-taps.cfg")
+    return Pair("yolov3 -> yolov3-tiny", student, f"{cfgs}/yolov3.cfg", f"{work}/yolov3-random.weights",
+                photographs(root, work, os.path.dirname(cfgs)), taps, (), 8, 416)  # fmt: skip
+
+
+def data_file(path, pictures, classes, names, backup):
+    with open(path, "w") as out:
+        out.write(f"classes={classes}\ntrain={pictures}\nvalid={pictures}\nnames={names}\nbackup={backup}\n")
+    return path
+
+
+def photographs(root, work, darknet):
+    """Those of Darknet with the labels of cfg/coco/photographs."""
+    for kind in "images", "labels":
+        os.makedirs(f"{work}/photographs/{kind}", exist_ok=True)
+    names = [n[:-4] for n in sorted(os.listdir(f"{root}/cfg/coco/photographs")) if n.endswith(".txt")]
+    paths = [f"{work}/photographs/images/{name}.jpg" for name in names]
+    for name, path in zip(names, paths):
+        shutil.copy(f"{darknet}/data/{name}.jpg", path)
+        shutil.copy(f"{root}/cfg/coco/photographs/{name}.txt", f"{work}/photographs/labels/")
+    with open(f"{work}/photographs/train.txt", "w") as out:
+        out.writelines(path + "\n" for path in paths)
+    return data_file(f"{work}/photographs.data", f"{work}/photographs/train.txt", 80, f"{darknet}/data/coco.names", work)
 
 
 def main():
@@ -200,27 +348,34 @@ def main():
     parser.add_argument("cfgs", metavar="DARKNET_CFG_FOLDER")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--pair", choices=["demo", "coco", "all"], default="all")
+    parser.add_argument("--only", choices=["parts", "growth", "profile"], help="default: parts and growth")
+    parser.add_argument("--rows", type=int, default=15, help="of the profile")
     options = parser.parse_args()
-    try:
-        import torch
-
-        torch.set_num_threads(int(THREADS))
-    except ImportError:
-        torch = None
-    print(f"{THREADS} threads, medians of {options.rounds} rounds in turns" + (f", torch {torch.__version__}" if torch else ""))
     root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    fashion, work = os.path.join(root, "cfg", "fashion"), os.path.dirname(os.path.abspath(options.program))
+    program, cfgs = os.path.abspath(options.program), os.path.abspath(options.cfgs)
+    work = os.path.dirname(program)
+    os.chdir(root)
+    torch = None
+    if options.only in (None, "parts"):
+        try:
+            import torch
+
+            torch.set_num_threads(int(THREADS))
+        except ImportError:
+            pass
+    print(f"{THREADS} threads" + (f", medians of {options.rounds} rounds in turns with torch {torch.__version__}" if torch else ""))
+    pairs = []
     if options.pair != "coco":
-        bench(options.program, "Demo", f"{fashion}/student_vkd.cfg", f"{fashion}/teacher.cfg",
-              f"{fashion}/teacher.weights", DEMO_TAPS, 32, 160, options.rounds, torch)  # fmt: skip
+        pairs.append((demo_pair(root, work), options.rounds))
     if options.pair != "demo":
-        cfg = os.path.join(work, "yolov3-tiny-taps.cfg")
-        with open(cfg, "w") as out:
-            out.write(open(f"{options.cfgs}/yolov3-tiny.cfg").read())
-            for student, teacher in COCO_TAPS:
-                out.write(f"\n[vkd_projection]\nfrom={student}\nteacher_from={teacher}\n")
-        bench(options.program, "yolov3 -> yolov3-tiny", cfg, f"{options.cfgs}/yolov3.cfg",
-              os.path.join(work, "yolov3-random.weights"), COCO_TAPS, 8, 416, max(1, options.rounds // 2), torch)  # fmt: skip
+        pairs.append((coco_pair(root, work, cfgs), max(1, options.rounds // 2)))
+    for pair, rounds in pairs:
+        if options.only in (None, "parts"):
+            compare(program, pair, rounds, torch)
+        if options.only in (None, "growth"):
+            grow(program, pair, work)
+        if options.only == "profile":
+            profile(program, pair, options.rows)
 
 
 if __name__ == "__main__":

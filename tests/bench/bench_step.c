@@ -1,18 +1,25 @@
 // Times a distillation step by its parts, so that scripts/bench_step.py can let ours and another's take
 // turns.
 //
-//   bench_step CFG TEACHER_CFG TEACHER_WEIGHTS BATCH SIDE
+//   bench_step CFG TEACHER_CFG TEACHER_WEIGHTS BATCH SIDE [DATA]
 //
 // BATCH pictures of SIDE x SIDE (0: the cfg's own) at random. TEACHER_WEIGHTS is written first, at random,
-// where it is missing: with untrained variances a teacher's features are not finite. Then every line of input
-// runs so many steps, and is answered with a line a part: its name, the milliseconds of the fastest step's
-// part, its GFLOP. The last line is `end`.
+// where it is missing: with untrained variances a teacher's features are not finite. Two lines tell the
+// machine and the least memory (see print_least). Then every line of input asks for one of these, and is
+// answered with lines that end with `end`:
+//
+//   N          so many steps: a line a part: its name, the milliseconds of the fastest step's part, its
+//              GFLOP. With DATA, a file as `detector train` takes it, one of them is a batch from its loader.
+//   profile N  the means over so many steps: the parts, and a line a layer and pass: network, pass, number,
+//              what it is, milliseconds, GFLOP.
 #define _POSIX_C_SOURCE 200809L
 #include "host/hooks.h"
 #include "host/plugin.h"
 #include "host/run.h"
+#include "host/training_data.h"
 #include "numerics/rng.h"
 
+#include "data.h"
 #include "network.h"
 #include "parser.h"
 
@@ -21,11 +28,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
-enum { TEACHER, FORWARD, TAPS, BACKWARD, UPDATE, WHOLE, PARTS };
-static const char *const names[] = {"teacher", "forward", "taps", "backward", "update", "step"};
+enum { TEACHER, FORWARD, TAPS, BACKWARD, UPDATE, WHOLE, DATA, PARTS };
+static const char *const names[] = {"teacher", "forward", "taps", "backward", "update", "step", "data"};
 
 // ---- random networks
 // ----------------------------------------------------------------------------------------------
@@ -86,20 +92,21 @@ static void fill(network *net) {
 // ---- what is counted
 // ----------------------------------------------------------------------------------------------
 
-// Multiplications and additions of the convolutions' products, forward, the whole batch: 1e9.
+// Multiplications and additions of a convolution's product, forward, the whole batch: 1e9.
+static double layer_gflop(const layer *l) {
+    return l->type == CONVOLUTIONAL ? 2e-9 * l->nweights * l->out_h * l->out_w * l->batch : 0;
+}
+
 static double gflop(const network *net) {
     double sum = 0;
-    for (int i = 0; i < net->n; ++i) {
-        const layer *l = &net->layers[i];
-        if (l->type == CONVOLUTIONAL) sum += 2.0 * l->nweights * l->out_h * l->out_w * net->batch;
-    }
-    return sum / 1e9;
+    for (int i = 0; i < net->n; ++i)
+        sum += layer_gflop(&net->layers[i]);
+    return sum;
 }
 
 // Backward, the first layer's input needs no gradient.
 static double backward_gflop(const network *net) {
-    const layer *l = &net->layers[0];
-    return 2 * gflop(net) - 2.0 * l->nweights * l->out_h * l->out_w * net->batch / 1e9;
+    return 2 * gflop(net) - layer_gflop(&net->layers[0]);
 }
 
 static double taps_gflop(const vkd_plugin *plugin) {
@@ -129,6 +136,104 @@ static double sgemm_peak(void) {
     return best;
 }
 
+// Least of memory, in MiB, of any program that keeps what the two networks need: the student's weights, and
+// each of its outputs, since backward reads them; the teacher's weights, and the two neighbouring outputs
+// that are largest together.
+static void print_least(const network *student, const network *teacher) {
+    const network *const nets[] = {student, teacher};
+    double weights[2] = {0}, outputs = 0, pair = 0;
+    for (int n = 0; n < 2; ++n)
+        for (int i = 0; i < nets[n]->n; ++i)
+            if (nets[n]->layers[i].type == CONVOLUTIONAL)
+                weights[n] += nets[n]->layers[i].nweights + nets[n]->layers[i].n;
+    for (int i = 0; i < student->n; ++i)
+        outputs += (double)student->layers[i].outputs * student->batch;
+    for (int i = 0; i < teacher->n; ++i) {
+        int before = i ? teacher->layers[i - 1].outputs : 0;
+        pair = fmax(pair, (double)(before + teacher->layers[i].outputs) * teacher->batch);
+    }
+    const double mib = sizeof(float) / 1048576.0;
+    printf("least %.1f %.1f %.1f %.1f\n", mib * weights[0], mib * outputs, mib * weights[1], mib * pair);
+}
+
+// In MiB. getrusage() would tell no less than the program had that started this one.
+static double peak_memory(void) {
+    FILE *status = fopen("/proc/self/status", "r");
+    char line[256];
+    double kib = NAN;
+    while (status && fgets(line, sizeof line, status))
+        if (!strncmp(line, "VmHWM:", 6)) kib = strtod(line + 6, NULL);
+    if (status) fclose(status);
+    return kib / 1024;
+}
+
+// ---- layers
+// -------------------------------------------------------------------------------------------------------
+
+enum { MOST_LAYERS = 1000 };
+typedef void (*layer_pass)(layer, network);
+
+// Of the student's layers, which call these in the places of their own.
+static layer_pass own_forward[MOST_LAYERS], own_backward[MOST_LAYERS];
+static double forward_seconds[MOST_LAYERS], backward_seconds[MOST_LAYERS], teacher_seconds[MOST_LAYERS];
+static double taps_seconds[3]; // forward, backward, update
+
+static void timed(layer_pass pass, double *seconds, layer l, network net) {
+    double start = what_time_is_it_now();
+    pass(l, net);
+    *seconds += what_time_is_it_now() - start;
+}
+
+static void timed_forward(layer l, network net) {
+    timed(own_forward[net.index], &forward_seconds[net.index], l, net);
+}
+
+static void timed_backward(layer l, network net) {
+    timed(own_backward[net.index], &backward_seconds[net.index], l, net);
+}
+
+static void time_layers(network *net, bool on) {
+    for (int i = 0; i < net->n; ++i) {
+        layer *l = &net->layers[i];
+        if (on) own_forward[i] = l->forward, own_backward[i] = l->backward;
+        l->forward = on ? timed_forward : own_forward[i];
+        l->backward = on ? timed_backward : own_backward[i];
+    }
+}
+
+// A layer at a time as a network of its own, but for those that read others by number.
+static void time_teacher(network *teacher, float *input) {
+    for (int i = 0; i < teacher->n; ++i) {
+        layer l = teacher->layers[i];
+        network net = *teacher;
+        net.input = input;
+        double start = what_time_is_it_now();
+        if (l.type == ROUTE || l.type == SHORTCUT) {
+            l.forward(l, net);
+        } else {
+            net.layers += i;
+            net.n = 1;
+            vkd_teacher_forward(&net, input);
+        }
+        teacher_seconds[i] += what_time_is_it_now() - start;
+        input = l.output;
+    }
+}
+
+static void print_layers(const char *whose, const char *pass, const network *net, const double *seconds,
+                         int steps, double works) {
+    for (int i = 0; i < net->n; ++i) {
+        const layer *l = &net->layers[i];
+        char size[32] = "";
+        if (l->type == CONVOLUTIONAL || l->type == MAXPOOL)
+            snprintf(size, sizeof size, "_%dx%d/%d", l->size, l->size, l->stride);
+        double work = i || works < 2 ? works : 1; // the first layer's input needs no gradient
+        printf("layer %s %s %d %s%s %dx%dx%d %dx%dx%d %.4f %.5f\n", whose, pass, i, get_layer_string(l->type),
+               size, l->w, l->h, l->c, l->out_w, l->out_h, l->out_c, 1000 * seconds[i] / steps,
+               work * layer_gflop(l));
+    }
+}
+
 // ---- steps
 // --------------------------------------------------------------------------------------------------------
 
@@ -152,41 +257,96 @@ static void one_step(network *net, double *spent) {
     spent[BACKWARD] = backward - middle - (taps_backward - taps_forward);
     spent[UPDATE] = end - backward - (plugin->tap_seconds - taps_backward);
     spent[WHOLE] = end - start;
+    taps_seconds[0] += taps_forward - taps;
+    taps_seconds[1] += taps_backward - taps_forward;
+    taps_seconds[2] += plugin->tap_seconds - taps_backward;
+}
+
+// A batch from the loader's threads, with nothing beside them.
+static double load_batch(network *net, const vkd_training_data *pictures) {
+    data loaded;
+    load_args args = vkd_detection_args(net, pictures);
+    args.d = &loaded;
+    double start = what_time_is_it_now();
+    pthread_join(load_data(args), NULL);
+    double seconds = what_time_is_it_now() - start;
+    free_data(loaded);
+    return seconds;
+}
+
+static void answer_steps(network *net, const vkd_training_data *pictures, int steps, double *best) {
+    double spent[PARTS] = {0};
+    for (int s = 0; s < steps; ++s) {
+        one_step(net, spent);
+        if (pictures) spent[DATA] = load_batch(net, pictures);
+        if (s && best[DATA] < spent[DATA]) spent[DATA] = best[DATA];
+        if (!s || spent[WHOLE] < best[WHOLE]) memcpy(best, spent, sizeof spent);
+        best[DATA] = spent[DATA];
+    }
+}
+
+static void answer_profile(network *net, int steps, double *mean) {
+    double spent[PARTS] = {0};
+    memset(mean, 0, sizeof spent);
+    for (int i = 0; i < MOST_LAYERS; ++i)
+        forward_seconds[i] = backward_seconds[i] = teacher_seconds[i] = 0;
+    taps_seconds[0] = taps_seconds[1] = taps_seconds[2] = 0;
+    time_layers(net, true);
+    network *teacher = vkd_of(net)->teacher;
+    for (int s = 0; s < steps; ++s) {
+        one_step(net, spent);
+        for (int p = 0; p < PARTS; ++p)
+            mean[p] += spent[p] / steps;
+        time_teacher(teacher, net->input);
+    }
+    time_layers(net, false);
+    print_layers("teacher", "forward", teacher, teacher_seconds, steps, 1);
+    print_layers("student", "forward", net, forward_seconds, steps, 1);
+    print_layers("student", "backward", net, backward_seconds, steps, 2);
+    static const char *const pass[] = {"forward", "backward", "update"};
+    for (int p = 0; p < 3; ++p)
+        printf("layer taps %s 0 all - - %.4f %.5f\n", pass[p], 1000 * taps_seconds[p] / steps,
+               p ? 0 : taps_gflop(vkd_of(net)));
 }
 
 int main(int argc, char **argv) {
-    if (argc != 6) vkd_fail("usage: bench_step CFG TEACHER_CFG TEACHER_WEIGHTS BATCH SIDE");
+    if (argc != 6 && argc != 7)
+        vkd_fail("usage: bench_step CFG TEACHER_CFG TEACHER_WEIGHTS BATCH SIDE [DATA]");
     gpu_index = -1;
     if (access(argv[3], R_OK)) make_weights(argv[2], argv[3]);
     char *flags[] = {"bench_step", "-teacher_cfg", argv[2], "-teacher_weights", argv[3], "-seed", "1", NULL};
     vkd_run_parse(7, flags);
     vkd_run_set_quiet(true);
+    vkd_training_data pictures = {0};
+    if (argc == 7) pictures = vkd_training_data_read(argv[6]);
     char *cfg = derive_cfg(argv[1], atoi(argv[4]), atoi(argv[5]));
     network *net = load_network(cfg, NULL, 0);
     fill(net);
     vkd_attach(net);
     remove(cfg);
-    const double work[PARTS] = {gflop(vkd_of(net)->teacher), gflop(net), taps_gflop(vkd_of(net)),
+    const double work[WHOLE] = {gflop(vkd_of(net)->teacher), gflop(net), taps_gflop(vkd_of(net)),
                                 backward_gflop(net)};
-    printf("peak %.1f\n", sgemm_peak());
+    if (net->n > MOST_LAYERS || vkd_of(net)->teacher->n > MOST_LAYERS) vkd_fail("more layers than expected");
+    printf("machine %.1f %s\n", sgemm_peak(), openblas_get_corename());
+    print_least(net, vkd_of(net)->teacher);
     fflush(stdout);
     char line[64];
     double spent[PARTS];
     one_step(net, spent); // touches its memory
     while (fgets(line, sizeof line, stdin)) {
-        double best[PARTS];
-        for (int s = 0; s < atoi(line); ++s) {
-            one_step(net, spent);
-            if (!s || spent[WHOLE] < best[WHOLE]) memcpy(best, spent, sizeof best);
-        }
+        bool profile = !strncmp(line, "profile ", 8);
+        if (profile)
+            answer_profile(net, atoi(line + 8), spent);
+        else
+            answer_steps(net, argc == 7 ? &pictures : NULL, atoi(line), spent);
         double total = 0;
-        for (int p = 0; p < PARTS; ++p) {
+        for (int p = 0; p < WHOLE; ++p) {
             total += work[p];
-            printf("%s %.3f %.4f\n", names[p], 1000 * best[p], p == WHOLE ? total : work[p]);
+            printf("%s %.3f %.4f\n", names[p], 1000 * spent[p], work[p]);
         }
-        struct rusage used;
-        getrusage(RUSAGE_SELF, &used);
-        printf("memory %.1f\nend\n", (double)used.ru_maxrss / 1024);
+        printf("%s %.3f %.4f\n", names[WHOLE], 1000 * spent[WHOLE], total);
+        if (argc == 7 && !profile) printf("%s %.3f 0\n", names[DATA], 1000 * spent[DATA]);
+        printf("memory %.1f\nend\n", peak_memory());
         fflush(stdout);
     }
     free_network(net);
