@@ -233,9 +233,9 @@ def compare(program, pair, rounds, torch):
 def with_taps(source, taps, width, path):
     """The cfg without its vkd sections, `width` times the channels in all layers before the heads, and taps."""
     blocks = [b for b in re.split(r"(?m)^(?=\[)", open(source).read()) if not b.startswith("[vkd_")]
-    for block, following in zip(range(len(blocks)), blocks[1:] + [""]):
+    for i, following in enumerate(blocks[1:] + [""]):
         if not following.startswith("[yolo]"):
-            blocks[block] = re.sub(r"(?m)^filters *= *(\d+)", lambda m: f"filters={int(int(m[1]) * width)}", blocks[block])
+            blocks[i] = re.sub(r"(?m)^filters *= *(\d+)", lambda m: f"filters={int(int(m[1]) * width)}", blocks[i])
     with open(path, "w") as out:
         out.write("".join(blocks) + "\n")
         out.writelines(f"\n[vkd_projection]\nfrom={s}\nteacher_from={t}\n" for s, t in taps)
@@ -243,10 +243,10 @@ def with_taps(source, taps, width, path):
 
 
 def grow(program, pair, folder):
-    """A row a change of one thing: batch, size, channels of both networks, number of taps."""
+    """A row a change of one thing: batch, size, channels of both networks, number of taps. A pair of large networks
+    is only made smaller."""
     taps, batch, side = pair.taps[:1], pair.batch, pair.side
-    most = 2 if pair.title == "Demo" else 1
-    near = [f for f in (0.5, 2) if f <= most]
+    near = (0.5, 2) if side < 320 else (0.5,)
     changes = [("as it is, one tap", taps, 1, batch, side)]
     changes += [(f"batch {int(batch * f)}", taps, 1, int(batch * f), side) for f in near]
     changes += [(f"{size} x {size}", taps, 1, batch, size) for size in (int(side * f) // 32 * 32 for f in near)]
@@ -266,7 +266,7 @@ def grow(program, pair, folder):
             if os.path.exists(weights):
                 os.remove(weights)
         ours = Ours(program, student, teacher, weights, pictures, size)
-        found, memory, _ = ours.run(5 if pair.title == "Demo" else 2)
+        found, memory, _ = ours.run(5 if pair.side < 320 else 2)
         ours.close()
         base = base or found["step"]
         row(name, *(f"{found[p][0]:.1f}" for p in parts), f"{found['step'][0] / base[0]:.2f}",
@@ -276,7 +276,7 @@ def grow(program, pair, folder):
 def profile(program, pair, rows):
     """The slowest layers, and what every kind of layer takes."""
     ours = Ours(program, pair.student, pair.teacher, pair.weights, pair.batch, pair.side)
-    parts, _, layers = ours.run(10 if pair.title == "Demo" else 3, profile=True)
+    parts, _, layers = ours.run(10 if pair.side < 320 else 3, profile=True)
     ours.close()
     whole = parts["step"][0]
     print(f"\n{pair.title}: the {rows} slowest layers; batch {pair.batch} of {pair.side} x {pair.side}, a step {whole:.1f} ms; "
