@@ -305,7 +305,7 @@ static void answer_profile(network *net, int steps, double *mean) {
     print_layers("student", "backward", net, backward_seconds, steps, 2);
     static const char *const pass[] = {"forward", "backward", "update"};
     for (int p = 0; p < 3; ++p)
-        printf("layer taps %s 0 all - - %.4f %.5f\n", pass[p], 1000 * taps_seconds[p] / steps,
+        printf("layer taps %s - all - - %.4f %.5f\n", pass[p], 1000 * taps_seconds[p] / steps,
                p ? 0 : taps_gflop(vkd_of(net)));
 }
 
