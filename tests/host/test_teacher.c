@@ -144,7 +144,7 @@ static void test_shared_outputs(void **state) {
             const int kept[] = {i, j};
             if (teacher->layers[i].type == YOLO || teacher->layers[j].type == YOLO) continue;
             check_kept(student, teacher, kept, 2);
-            assert_true(vkd_teacher_bytes(teacher) < whole);
+            assert_true(vkd_teacher_bytes(teacher) <= whole); // equal where one workspace outweighs all
         }
     vkd_teacher_keep(teacher, NULL, 0);
     assert_int_equal(vkd_teacher_bytes(teacher), whole);
