@@ -12,11 +12,11 @@
 #include <malloc.h>
 #endif
 
-// In floats: outputs start on cache lines.
+// The block is measured in cache lines of so many floats.
 enum { LINE = 16 };
 
-static size_t whole_lines(size_t floats) {
-    return (floats + LINE - 1) / LINE * LINE;
+static size_t lines(size_t floats) {
+    return (floats + LINE - 1) / LINE;
 }
 
 static size_t values_of(const layer *l) {
@@ -76,19 +76,19 @@ static void is_read(const network *net, vkd_lifetime *life, int i, int reader) {
     if (i >= 0) life[owner_of(net, i)].last = reader;
 }
 
-// What one layer needs for the time of its pass, in floats. A pooling layer notes there where its maxima
+// What one layer needs for the time of its pass, in lines. A pooling layer notes there where its maxima
 // were.
 static size_t workspace_of(const layer *l) {
-    if (l->type == MAXPOOL) return whole_lines(values_of(l));
-    return whole_lines(vkd_teacher_workspace(l));
+    if (l->type == MAXPOOL) return lines(values_of(l));
+    return lines(vkd_teacher_workspace(l));
 }
 
 // kept: NULL for all.
 static void lifetimes(const network *net, const int *kept, int count, vkd_lifetime *life) {
     for (int i = 0; i < net->n; ++i) {
         const layer *l = &net->layers[i];
-        life[i] = (vkd_lifetime){shares_output(l) ? whole_lines(values_of(l)) : 0, kept ? i : net->n,
-                                 workspace_of(l)};
+        life[i] =
+            (vkd_lifetime){shares_output(l) ? lines(values_of(l)) : 0, kept ? i : net->n, workspace_of(l)};
     }
     for (int i = 0; i < net->n && kept; ++i) {
         const layer *l = &net->layers[i];
@@ -114,7 +114,7 @@ void vkd_teacher_let_go(network *net) {
 static void share(network *net, const size_t *offset) {
     for (int i = 0; i < net->n; ++i) {
         layer *l = &net->layers[i];
-        if (shares_output(l)) l->output = net->workspace + offset[i];
+        if (shares_output(l)) l->output = net->workspace + offset[i] * LINE;
         if (l->type == MAXPOOL) l->indexes = (int *)net->workspace;
         if (l->type == BATCHNORM) l->x = l->output; // its copy of the input, which it writes over
         if (l->type == DROPOUT) l->output = l[-1].output, l->delta = l[-1].delta;
@@ -128,9 +128,9 @@ void vkd_teacher_keep(network *net, const int *kept, int count) {
     size_t *offset = calloc((size_t)net->n, sizeof *offset);
     if (!life || !offset) vkd_fail("no memory for the teacher's outputs");
     lifetimes(net, kept, count, life);
-    size_t floats = LINE + vkd_memory_plan(life, net->n, offset);
-    net->workspace = aligned_alloc(LINE * sizeof(float), floats * sizeof(float));
-    if (!net->workspace) vkd_fail("no memory for the teacher's outputs: %zu bytes", floats * sizeof(float));
+    const size_t line = LINE * sizeof(float), bytes = line * (1 + vkd_memory_plan(life, net->n, offset));
+    net->workspace = aligned_alloc(line, bytes);
+    if (!net->workspace) vkd_fail("no memory for the teacher's outputs: %zu bytes", bytes);
     share(net, offset);
     free(life);
     free(offset);
@@ -153,16 +153,18 @@ void vkd_teacher_free_training(network *net) {
 // ---- how much it is
 // --------------------------------------------------------------------------------------------
 
-// The outputs' places tell how long the block is.
+// In lines. The outputs' places tell how long the block is.
 static size_t block_of(const network *net) {
-    size_t floats = 0;
+    size_t most = 0;
     for (int i = 0; i < net->n; ++i) {
         const layer *l = &net->layers[i];
-        size_t end = shares_output(l) ? (size_t)(l->output - net->workspace) + whole_lines(values_of(l)) : 0;
-        if (workspace_of(l) > end) end = workspace_of(l);
-        if (end > floats) floats = end;
+        size_t end = workspace_of(l);
+        if (end > most) most = end;
+        if (!shares_output(l)) continue;
+        end = (size_t)(l->output - net->workspace) / LINE + lines(values_of(l));
+        if (end > most) most = end;
     }
-    return floats;
+    return most;
 }
 
 static size_t own_bytes(const layer *l) {
@@ -184,7 +186,7 @@ static size_t own_bytes(const layer *l) {
 }
 
 size_t vkd_teacher_bytes(const network *teacher) {
-    size_t bytes = block_of(teacher) * sizeof(float);
+    size_t bytes = block_of(teacher) * LINE * sizeof(float);
     for (int i = 0; i < teacher->n; ++i)
         if (teacher->layers[i].type != DROPOUT) bytes += own_bytes(&teacher->layers[i]);
     return bytes;
