@@ -86,7 +86,7 @@ void vkd_student_backward(vkd_student *s, const float *X, float *dX, int samples
 void vkd_student_start_gain(vkd_student *s, double energy, double target) {
     if (s->norm != VKD_OPTION_STUDENT_GAIN || s->gain > 0) return;
     double gain = sqrt(target / energy);
-    s->gain = gain > 0 && vkd_is_finite(gain) && vkd_is_finite((float)gain) ? gain : 1;
+    if ((float)gain > 0 && vkd_is_finite((float)gain)) s->gain = gain;
 }
 
 void vkd_student_update(vkd_student *s, double momentum) {

@@ -35,8 +35,9 @@ void vkd_student_forward(vkd_student *s, float *X, int samples);
 // of.
 void vkd_student_backward(vkd_student *s, const float *X, float *dX, int samples, double c, double stretch);
 
-// A start for the gain: the scale at which a random isometry's samples are as long as the targets' part in
-// its range. energy, target: mean squares of the raw samples and of what a random P reaches of the targets.
+// A start for the gain where it has none: the scale at which a random isometry's samples are as long as the
+// targets' part in its range. energy, target: mean squares of the raw samples and of what a random P reaches
+// of the targets. Where one of them is zero or not finite the gain stays 0, and a later batch starts it.
 void vkd_student_start_gain(vkd_student *s, double energy, double target);
 
 // The gain moves by (1 - momentum) of the way to the loss's minimum: a running average of the least-squares

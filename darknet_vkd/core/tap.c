@@ -111,6 +111,17 @@ static void free_buffers(vkd_tap *tap) {
     vkd_samples_free(&tap->samples);
 }
 
+// Without freeing: what depends on the grid, in the tap and in its parts.
+static void forget_buffers(vkd_tap *tap) {
+    buffer list[grid_buffers];
+    list_grid_buffers(tap, list);
+    for (int i = 0; i < grid_buffers; ++i)
+        *list[i].at = NULL;
+    tap->samples = (vkd_samples){0};
+    tap->target.scratch = NULL;
+    tap->student.inv_std = NULL;
+}
+
 static vkd_status make_buffers(vkd_tap *tap) {
     const vkd_tap_shape *s = &tap->shape;
     buffer list[grid_buffers];
@@ -196,11 +207,21 @@ void vkd_tap_free(vkd_tap *tap) {
 vkd_status vkd_tap_resize(vkd_tap *tap, vkd_tap_shape shape) {
     if (!shape_is_valid(&shape) || shape.k != tap->shape.k || shape.n != tap->shape.n)
         return VKD_INVALID_ARGUMENT;
-    free_buffers(tap);
-    tap->shape = shape;
-    vkd_status status = make_buffers(tap);
-    if (!status) status = vkd_target_resize(&tap->target, shape.batch, tap->locations);
-    return status ? status : vkd_student_resize(&tap->student, (size_t)shape.batch * (size_t)tap->locations);
+    vkd_tap next = *tap;
+    forget_buffers(&next);
+    next.shape = shape;
+    vkd_status status = make_buffers(&next);
+    if (!status) status = vkd_target_resize(&next.target, shape.batch, next.locations);
+    if (!status) status = vkd_student_resize(&next.student, (size_t)shape.batch * (size_t)next.locations);
+    if (!status) { // the old buffers go with `next`
+        vkd_tap old = *tap;
+        *tap = next;
+        next = old;
+    }
+    free_buffers(&next);
+    free(next.target.scratch);
+    free(next.student.inv_std);
+    return status;
 }
 
 // ---- forward and backward
@@ -251,7 +272,8 @@ static vkd_status make_target(vkd_tap *tap, const float *t) {
     return VKD_OK;
 }
 
-static void make_student(vkd_tap *tap, const float *x) {
+// False: student_norm=gain has no start from this batch, whose features or targets are all zero.
+static bool make_student(vkd_tap *tap, const float *x) {
     const vkd_tap_shape *s = &tap->shape;
     int samples = tap->samples.count;
     if (is_global(tap)) {
@@ -259,13 +281,16 @@ static void make_student(vkd_tap *tap, const float *x) {
         x = tap->pooled;
     }
     vkd_samples_gather(&tap->samples, x, s->k, tap->X);
-    if (tap->student.norm == VKD_OPTION_STUDENT_GAIN && !(tap->student.gain > 0)) {
+    bool gain = tap->student.norm == VKD_OPTION_STUDENT_GAIN;
+    if (gain && !(tap->student.gain > 0)) {
         // A random isometry reaches k of the targets' n directions.
         double reached = s->k < s->n ? (double)s->k / s->n : 1;
         vkd_student_start_gain(&tap->student, vkd_dot(tap->X, tap->X, NULL, (size_t)s->k, (size_t)samples),
                                reached * vkd_tap_target_energy(tap));
     }
+    if (gain && !(tap->student.gain > 0)) return false;
     vkd_student_forward(&tap->student, tap->X, samples);
+    return true;
 }
 
 static void spread_gradient(vkd_tap *tap) {
@@ -279,6 +304,7 @@ static vkd_status rest(vkd_tap *tap, vkd_status status) {
     const vkd_tap_shape *s = &tap->shape;
     memset(tap->dx, 0, (size_t)s->batch * (size_t)s->k * (size_t)s->h * (size_t)s->w * sizeof *tap->dx);
     tap->loss = 0;
+    tap->refused += status == VKD_NOT_FINITE;
     return status;
 }
 
@@ -291,13 +317,17 @@ vkd_status vkd_tap_forward(vkd_tap *tap, const float *x, const float *t) {
     if (!samples) return rest(tap, VKD_OK);
     vkd_status status = make_target(tap, t);
     if (status) return rest(tap, status);
-    make_student(tap, x);
+    if (!make_student(tap, x)) return rest(tap, VKD_OK);
     if (tap->emphasis) vkd_samples_gather(&tap->samples, tap->emphasis, 1, tap->weight_of);
     double c = s->batch / ((double)samples * s->n), stretch;
     tap->loss = vkd_tap_loss(tap, (float)c, &stretch) * c / s->batch;
     vkd_student_backward(&tap->student, tap->X, tap->dX, samples, c, stretch);
     spread_gradient(tap);
-    return VKD_OK;
+    if (vkd_is_finite(tap->loss) && vkd_all_finite(tap->dx, inputs)) return VKD_OK;
+    // Of the sums some part may be finite, and as wrong.
+    memset(tap->projection.gradient, 0, (size_t)s->n * (size_t)s->k * sizeof *tap->projection.gradient);
+    tap->student.gradient = tap->student.curvature = 0;
+    return rest(tap, VKD_NOT_FINITE);
 }
 
 vkd_status vkd_tap_target(vkd_tap *tap, const float *t, float *T) {
@@ -330,6 +360,7 @@ double vkd_tap_weigh(vkd_tap *tap, const float *task, double factor) {
         ++tap->idle;
         return 0;
     }
+    int idle = tap->idle + 1;
     tap->idle = 0;
     if (!vkd_is_finite(task_norm)) return 0; // the task's own trouble; nothing of it enters the averages
     // A plain mean at first, then exponential.
@@ -341,13 +372,19 @@ double vkd_tap_weigh(vkd_tap *tap, const float *task, double factor) {
     // A batch whose own gradient stands out above the average is held to it: one spike of |dx|, as a channel
     // of the student that nearly dies makes through 1 / std, can otherwise end a run.
     double norm = loss_norm > tap->loss_norm ? loss_norm : tap->loss_norm;
-    tap->weight =
+    double weight =
         factor * (tap->options.has_weight ? tap->options.weight : tap->options.ratio * tap->task_norm / norm);
+    if (!vkd_is_finite((float)weight)) { // no better than no gradient: times a zero it would be a NaN
+        tap->idle = idle;
+        return 0;
+    }
+    tap->weight = weight;
     tap->ratio = task_norm > 0 ? tap->weight * loss_norm / task_norm : 0;
     return tap->weight;
 }
 
 vkd_status vkd_tap_update(vkd_tap *tap, double rate) {
     vkd_student_update(&tap->student, tap->options.momentum);
+    tap->refused = 0;
     return vkd_projection_update(&tap->projection, rate * tap->options.learning_rate);
 }

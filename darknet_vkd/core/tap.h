@@ -65,6 +65,7 @@ typedef struct vkd_tap {
     double weight; // in force
     double ratio;  // weight * |vkd gradient| / |task gradient| of this batch
     int idle;      // forward passes in a row whose gradient was zero or not finite
+    int refused;   // forward passes since the last update that were not finite
 } vkd_tap;
 
 // `seed` and `index` (of the tap) decide P's start. *tap is NULL on failure.
@@ -77,15 +78,16 @@ size_t vkd_tap_bytes(const vkd_tap *tap);
 // Multiply-adds it costs for each image of a step; `steps` of them make an update (subdivisions).
 double vkd_tap_work(const vkd_tap *tap, int steps);
 
-// For another grid (random=1). P and the statistics stay.
+// For another grid (random=1). P and the statistics stay; on failure all of the tap does.
 vkd_status vkd_tap_resize(vkd_tap *tap, vkd_tap_shape shape);
 
 // statistics=calibrated: takes the first `images` of a batch in; after the last one, vkd_target_refresh.
 vkd_status vkd_tap_calibrate(vkd_tap *tap, const float *t, // (B,n,th,tw)
                              int images);
 
-// Loss and dx for this batch; the projection's gradient += its own. VKD_NOT_FINITE: dx is then zero, and
-// neither statistics nor projection took the batch in.
+// Loss and dx for this batch; the projection's gradient += its own. VKD_NOT_FINITE: dx and loss are zero.
+// Where the features were not finite, neither statistics nor projection took the batch in; where the loss or
+// its gradient overflowed, what was summed for P and the gain since the last update is dropped.
 vkd_status vkd_tap_forward(vkd_tap *tap,
                            const float *x,  // (B,k,h,w)
                            const float *t); // (B,n,th,tw)

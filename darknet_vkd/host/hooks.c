@@ -8,7 +8,9 @@
 #include "host/plugin.h"
 #include "host/run.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 // A tap that gives the student nothing for so long is a mistake the user wants to know of.
 enum { idle_limit = 100 };
@@ -43,6 +45,12 @@ static void rest(vkd_tap *tap) {
     tap->loss = tap->weight = tap->ratio = tap->projection.defect = 0;
 }
 
+// Over the progress line where there is one. Batches count from 1, as in the log.
+static void tell(size_t batch, int i, const vkd_tap *tap, const char *what) {
+    fprintf(stderr, "%sbatch %zu: vkd tap %d (student layer %d): %s\n",
+            isatty(STDERR_FILENO) ? "\r\033[K" : "", batch + 1, i, tap->options.from, what);
+}
+
 void vkd_forward(network *net) {
     vkd_plugin *plugin = vkd_of(net);
     if (!plugin || !plugin->tap_count) return;
@@ -70,8 +78,10 @@ void vkd_forward(network *net) {
         vkd_status status = vkd_tap_forward(tap, net->layers[tap->options.from].output,
                                             plugin->teacher->layers[plugin->teacher_layer[i]].output);
         if (status && status != VKD_NOT_FINITE)
-            vkd_fail("batch %zu: vkd tap %d: %s", batch, i,
+            vkd_fail("batch %zu: vkd tap %d: %s", batch + 1, i,
                      status == VKD_SINGULAR ? "the whitening matrix cannot be computed" : "inner error");
+        if (status && tap->refused == 1)
+            tell(batch, i, tap, "its features or its loss are not finite; it skips the batch");
     }
     plugin->forwarded = true;
     if (!plugin->told_whitening) vkd_print_whitening(plugin);
@@ -85,7 +95,7 @@ static void stop_if_idle(const network *net, const vkd_tap *tap, size_t batch, i
     vkd_fail(
         "batch %zu: vkd tap %d (student layer %d): its gradient was zero or not finite for %d batches in a "
         "row; check that the layer is alive and the teacher's weights belong to its cfg",
-        batch, i, tap->options.from, idle_limit);
+        batch + 1, i, tap->options.from, idle_limit);
 }
 
 // [dropout] works in place: behind it the output and the delta are the dropped ones, so that is where the tap
@@ -128,9 +138,11 @@ void vkd_update(network *net) {
     for (int i = 0; i < plugin->tap_count; ++i) {
         vkd_tap *tap = plugin->taps[i];
         if (vkd_schedule_finished(&tap->options, batch, (size_t)net->max_batches)) continue;
+        bool told = tap->refused > 0;
         vkd_status status = vkd_tap_update(tap, rate);
         if (status && status != VKD_NOT_FINITE)
-            vkd_fail("batch %zu: vkd tap %d: the update of P failed", batch, i);
+            vkd_fail("batch %zu: vkd tap %d: the update of P failed", batch + 1, i);
+        if (status && !told) tell(batch, i, tap, "the gradient of P is not finite; P stays");
     }
     double spent = what_time_is_it_now() - start;
     plugin->tap_seconds += spent;

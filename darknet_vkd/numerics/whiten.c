@@ -110,7 +110,8 @@ vkd_status vkd_whitening_matrix(const double *cov, int c, double shrinkage, int 
         const vkd_status status = cholesky_inverse(S, c);
         if (status != VKD_OK) return status;
     }
-    if (!vkd_all_finite_double(S, cc)) return VKD_NOT_FINITE;
+    for (size_t i = 0; i < cc; ++i) // tiny variances make what float32 cannot hold
+        if (!vkd_is_finite((float)S[i])) return VKD_NOT_FINITE;
     for (size_t i = 0; i < cc; ++i)
         W[i] = (float)S[i];
     return VKD_OK;

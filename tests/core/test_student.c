@@ -40,6 +40,22 @@ static void gain_arrives_at_the_least_squares_one(void **state) {
     }
 }
 
+// A tenth of the way to the minimum, and never further down than to the half.
+static void a_step_of_the_gain(void **state) {
+    (void)state;
+    const double steps[][2] = {{1, 1.9}, {-1, 2.1}, {8, 1.2}, {10, 1}, {11, 1}, {1000, 1}, {-1000, 102}};
+    for (size_t i = 0; i < COUNT(steps); ++i) {
+        vkd_student s = make();
+        s.gain = 2;
+        s.gradient = 3 * steps[i][0];
+        s.curvature = 3;
+        vkd_student_update(&s, 0.9);
+        assert_below(fabs(s.gain - steps[i][1]), 100 * EPS64);
+        assert_true(s.gradient == 0 && s.curvature == 0);
+        vkd_student_free(&s);
+    }
+}
+
 // What would make it zero, negative or not finite.
 static void gain_stays_positive(void **state) {
     (void)state;
@@ -62,11 +78,14 @@ static void gain_starts_from_the_scales(void **state) {
     assert_true(s.gain == 3);
     vkd_student_start_gain(&s, 4, 4); // once only
     assert_true(s.gain == 3);
-    const double bad[][2] = {{0, 1}, {0, 0}, {1, 0}, {NAN, 1}, {1, INFINITY}};
+    const double bad[][2] = {{0, 1},        {0, 0},          {1, 0},         {NAN, 1},
+                             {1, INFINITY}, {1e300, 1e-300}, {1e-300, 1e300}};
     for (size_t i = 0; i < COUNT(bad); ++i) {
         s.gain = 0;
         vkd_student_start_gain(&s, bad[i][0], bad[i][1]);
-        assert_true(s.gain == 1);
+        assert_true(s.gain == 0);
+        vkd_student_start_gain(&s, 4, 1); // past bug: the first call left 1 for good
+        assert_true(s.gain == 0.5);
     }
     vkd_student_free(&s);
     assert_ok(vkd_student_create(&s, VKD_OPTION_STUDENT_NONE, K, SAMPLES));
@@ -81,6 +100,7 @@ static void gain_starts_from_the_scales(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(gain_arrives_at_the_least_squares_one),
+        cmocka_unit_test(a_step_of_the_gain),
         cmocka_unit_test(gain_stays_positive),
         cmocka_unit_test(gain_starts_from_the_scales),
     };

@@ -150,7 +150,7 @@ check taps_P_starts_alike first_row
     tail -c +25 teacher.weights
 } >huge.weights
 data_file idle
-idle_line="batch 99: vkd tap 0 (student layer 1): its gradient was zero or not finite for 100 batches in a row; check \
+idle_line="batch 100: vkd tap 0 (student layer 1): its gradient was zero or not finite for 100 batches in a row; check \
 that the layer is alive and the teacher's weights belong to its cfg"
 idle() {
     "$DARKNET" detector train idle.data idle.cfg -seed 3 >out 2>err

@@ -247,6 +247,17 @@ static void rejects(void **state) {
     assert_int_equal(whitening(cov, 0, 0, 0, 1e-5, zca, W, &kept, &condition), VKD_INVALID_ARGUMENT);
     assert_int_equal(whitening(cov, C, 0, 2, 1e-5, VKD_WHITEN_CHOLESKY, W, &kept, &condition),
                      VKD_INVALID_ARGUMENT);
+    // Past bug: variances of 1e-90 want a W of 1e45, more than float32 holds; W stays as it was.
+    for (int kind = VKD_WHITEN_ZCA; kind <= VKD_WHITEN_CHOLESKY; ++kind) {
+        double tiny[C * C] = {0};
+        for (int i = 0; i < C; ++i) {
+            tiny[i * C + i] = i == C - 1 ? 1e-90 : 1e-80;
+            W[i] = 7;
+        }
+        assert_int_equal(whitening(tiny, C, 0, 0, 1e-12, (vkd_whitening)kind, W, &kept, &condition),
+                         VKD_NOT_FINITE);
+        assert_true(W[0] == 7 && W[C - 1] == 7);
+    }
     cov[2] = NAN;
     assert_int_equal(whitening(cov, C, 0, 0, 1e-5, zca, W, &kept, &condition), VKD_NOT_FINITE);
     memcpy(x, reference_x, sizeof x);
