@@ -218,7 +218,10 @@ coco-check: $(ROOT)/darknet $(COCO_CFGS)
 $(LOW_TESTS): $(BUILD)/tests/%: tests/%.c $(LIBVKD) $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(SAY)
-	$(Q)$(CC) $(VKD_CFLAGS) -Itests -MMD -MP -MF $@.d $< -o $@ $(LIBVKD) -lcmocka $(VKD_LDFLAGS)
+	$(Q)$(CC) $(VKD_CFLAGS) -Itests -MMD -MP -MF $@.d $< -o $@ $(LIBVKD) -lcmocka $(TEST_LDFLAGS) $(VKD_LDFLAGS)
+
+# An allocator that fails on demand, in this one program.
+$(BUILD)/tests/core/test_no_memory: TEST_LDFLAGS = $(foreach f,malloc calloc realloc free,-Wl,--wrap=$f)
 
 $(HOST_TESTS) $(HOST_TOOLS) $(BENCH_STEP): $(BUILD)/tests/%: tests/%.c $(DARKNET) $(BUILD)/flags
 	@mkdir -p $(@D)
