@@ -10,7 +10,6 @@
 #include "host/training_log.h"
 #include "host/training_map.h"
 #include "host/unreadable.h"
-#include "numerics/finite.h"
 #include "numerics/rng.h"
 
 #include "data.h"
@@ -159,12 +158,6 @@ static double measure_when_due(training *t, size_t batch) {
 }
 
 static void after_batch(training *t, size_t batch, double loss) {
-    if (!vkd_is_finite(loss)) {
-        vkd_log_break(&t->log);
-        vkd_fail("batch %zu: the loss is not finite; earlier checkpoints stay: lower the learning rate or "
-                 "lengthen burn_in",
-                 batch);
-    }
     double ap = measure_when_due(t, batch);
     bool best = ap >= 0 && ap > t->log.best_ap;
     vkd_log_batch(&t->log, t->net, loss, ap);

@@ -28,6 +28,7 @@ typedef struct batch {
 
 typedef struct evaluation {
     network *net;
+    int w, h; // of its input, for the loaders: network_predict writes all of *net while they run
     char **paths;
     int n, classes, threads;
     vkd_evaluate_options options;
@@ -85,9 +86,9 @@ static void finish(crew *c) {
 static void load_picture(evaluation *e, const batch *b, int slot) {
     int i = b->first + slot;
     image original = load_image_color(e->paths[i], 0, 0);
-    image fitted = letterbox_image(original, e->net->w, e->net->h);
-    memcpy(b->input + (size_t)slot * (size_t)e->net->inputs, fitted.data,
-           (size_t)e->net->inputs * sizeof(float));
+    image fitted = letterbox_image(original, e->w, e->h);
+    size_t inputs = (size_t)e->w * (size_t)e->h * (size_t)fitted.c;
+    memcpy(b->input + (size_t)slot * inputs, fitted.data, inputs * sizeof(float));
     e->widths[i] = original.w;
     e->heights[i] = original.h;
     free_image(fitted);
@@ -367,7 +368,7 @@ static vkd_status evaluate(evaluation *e, batch pair[2], vkd_labels *labels, vkd
 
 int vkd_evaluate(network *net, char **paths, int n, int classes, const vkd_evaluate_options *options,
                  vkd_ap_result *result) {
-    evaluation e = {.net = net, .paths = paths, .n = n, .classes = classes};
+    evaluation e = {.net = net, .w = net->w, .h = net->h, .paths = paths, .n = n, .classes = classes};
     batch pair[2] = {{0}};
     vkd_labels labels = {0};
     vkd_error err = {0};

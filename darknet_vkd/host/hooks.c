@@ -7,6 +7,7 @@
 #include "host/parameters.h"
 #include "host/plugin.h"
 #include "host/run.h"
+#include "numerics/finite.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -45,15 +46,32 @@ static void rest(vkd_tap *tap) {
     tap->loss = tap->weight = tap->ratio = tap->projection.defect = 0;
 }
 
-// Over the progress line where there is one. Batches count from 1, as in the log.
+// What comes before a line, so that it takes the progress line's place.
+static const char *over_progress(void) {
+    return isatty(STDERR_FILENO) ? "\r\033[K" : "";
+}
+
+// Batches count from 1, as in the log.
 static void tell(size_t batch, int i, const vkd_tap *tap, const char *what) {
-    fprintf(stderr, "%sbatch %zu: vkd tap %d (student layer %d): %s\n",
-            isatty(STDERR_FILENO) ? "\r\033[K" : "", batch + 1, i, tap->options.from, what);
+    fprintf(stderr, "%sbatch %zu: vkd tap %d (student layer %d): %s\n", over_progress(), batch + 1, i,
+            tap->options.from, what);
+}
+
+// Before its gradient reaches the weights.
+static void stop_at_a_broken_loss(const network *net) {
+    for (int i = 0; i < net->n; ++i)
+        if (net->layers[i].cost && !vkd_is_finite(*net->layers[i].cost))
+            vkd_fail(
+                "%sbatch %zu: the loss is not finite; earlier checkpoints stay: lower the learning rate or "
+                "lengthen burn_in",
+                over_progress(), current_batch(net) + 1);
 }
 
 void vkd_forward(network *net) {
     vkd_plugin *plugin = vkd_of(net);
-    if (!plugin || !plugin->tap_count) return;
+    if (!plugin) return;
+    stop_at_a_broken_loss(net);
+    if (!plugin->tap_count) return;
     size_t batch = current_batch(net);
     if (is_over(net, plugin, batch)) {
         for (int i = 0; i < plugin->tap_count; ++i)

@@ -45,7 +45,8 @@ int vkd_loads_teacher(void);
 
 // Before the student's forward pass; the first call loads the teacher and makes the taps.
 void vkd_step_begin(struct network *net);
-// Between the student's forward and backward pass: the teacher's forward pass and the taps'.
+// Between the student's forward and backward pass: the teacher's forward pass and the taps'. A loss that is
+// not finite ends the program here.
 void vkd_forward(struct network *net);
 // Right before layer i's backward: adds the taps' gradient to its delta.
 void vkd_backward(struct network *net, int i);
