@@ -127,7 +127,7 @@ ifeq ($(filter -j%,$(MAKEFLAGS)),)
 MAKEFLAGS += -j$(shell nproc 2>/dev/null || echo 1)
 endif
 
-.PHONY: all coco-cfgs coco-check demo demo-teacher demo-seeds study study-report test tests bench bench-numerics bench-step soak kill-test asan lint clean deps fuzz fuzzers profile tsan tsan-tests FORCE
+.PHONY: all coco-cfgs coco-check demo demo-teacher demo-seeds study study-report test tests bench bench-numerics bench-step soak kill-test asan lint clean deps fuzz fuzzers profile tsan tsan-tests valgrind valgrind-run FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -320,9 +320,19 @@ study-report:
 bench: $(ROOT)/darknet bench-step
 	@DARKNET='$(DARKNET)' BUILD='$(BUILD)' scripts/bench.sh
 
-# The drift of P over 100,000 updates with random gradients, for each map and way of re-basing.
-soak: $(BUILD)/tests/core/test_drift
+# The drift of P over 100,000 updates with random gradients, for each map and way of re-basing; and 20,000 batches of a
+# training with random=1: memory, defect and speed.
+soak: $(BUILD)/tests/core/test_drift $(ROOT)/darknet
 	@UPDATES=100000 $<
+	@DARKNET='$(DARKNET)' BUILD='$(BUILD)' bash tests/end_to_end/soak.bash
+
+# A short distillation under valgrind: every byte read has been written, no block lies outside. Without the newest
+# instructions, which valgrind does not know, and OpenBLAS's for an older processor.
+valgrind:
+	@$(MAKE) --no-print-directory BUILD=$(ROOT)/build/valgrind MARCH=x86-64-v2 OPENMP=0 valgrind-run
+
+valgrind-run: $(DARKNET)
+	@DARKNET='$(DARKNET)' BUILD='$(BUILD)' BATCHES=20 bash tests/end_to_end/58_valgrind.sh
 
 # Single operations, beside PyTorch's and SciPy's where they are installed.
 $(BENCH_PROGRAM): tests/bench/bench_numerics.c $(LIBVKD) $(BUILD)/flags
@@ -352,4 +362,5 @@ lint:
 clean:
 	rm -rf $(BUILD)/obj $(BUILD)/tests $(BUILD)/cfg $(BUILD)/darknet $(BUILD)/asan $(BUILD)/fuzz $(BUILD)/flags $(BUILD)/sources $(BUILD)/*.a
 	rm -rf $(BUILD)/obj $(BUILD)/tests $(BUILD)/cfg $(BUILD)/darknet $(BUILD)/asan $(BUILD)/tsan $(BUILD)/flags $(BUILD)/sources $(BUILD)/*.a
+	rm -rf $(BUILD)/obj $(BUILD)/tests $(BUILD)/cfg $(BUILD)/darknet $(BUILD)/asan $(BUILD)/tsan $(BUILD)/valgrind $(BUILD)/flags $(BUILD)/sources $(BUILD)/*.a
 	rm -f $(ROOT)/darknet
