@@ -332,7 +332,7 @@ valgrind:
 	@$(MAKE) --no-print-directory BUILD=$(ROOT)/build/valgrind MARCH=x86-64-v2 OPENMP=0 valgrind-run
 
 valgrind-run: $(DARKNET)
-	@DARKNET='$(DARKNET)' BUILD='$(BUILD)' BATCHES=20 bash tests/end_to_end/58_valgrind.sh
+	@DARKNET='$(DARKNET)' BUILD='$(BUILD)' BATCHES=20 GRIND=must bash tests/end_to_end/58_valgrind.sh
 
 # Single operations, beside PyTorch's and SciPy's where they are installed.
 $(BENCH_PROGRAM): tests/bench/bench_numerics.c $(LIBVKD) $(BUILD)/flags
