@@ -18,23 +18,28 @@ side=64 rate=0.0005
 } >soak.cfg
 data_file soak
 
-# Resident memory in KiB beside the batch, every second.
+# Resident memory in KiB beside the batch, ten times a second.
 run() {
     "$DARKNET" detector train soak.data soak.cfg -seed 3 >soak.log 2>&1 </dev/null &
     local pid=$! kilobytes
     while kill -0 $pid 2>/dev/null; do
         kilobytes=$(awk '/^VmRSS/ { print $2 }' "/proc/$pid/status" 2>/dev/null)
         [ -z "$kilobytes" ] || echo "$(grep -Eo '^[0-9]+/' soak.log | tail -n 1 | tr -d /) $kilobytes" >>memory
-        sleep 1
+        sleep .1
     done
     wait $pid || { tail -n 5 soak.log && return 1; }
 }
 check soak_runs run
 
-# The largest picture has come many times in the first fifth: from there on nothing may grow but a page here and there.
+# Every size has come many times in the first fifth; what is highest from there to the middle is highest for good, but for
+# some pages. 100 bytes a batch would be a megabyte.
 memory_is_flat() {
-    awk -v batches="$BATCHES" 'NF == 2 && $1 >= batches / 5 { if (!first) first = $2; if ($2 > last) last = $2 }
-        END { printf "resident memory: %d KiB after a fifth, at most %d KiB then\n", first, last; exit !(first && last <= first + 512) }' memory
+    awk -v batches="$BATCHES" 'NF == 2 {
+            if ($1 >= batches / 5 && $1 <= batches * .6 && $2 > early) early = $2
+            if ($1 > batches * .6 && $2 > late) late = $2
+        }
+        END { printf "resident memory: at most %d KiB from a fifth to the middle, %d KiB then\n", early, late
+            exit !(early && late && late <= early + 256) }' memory
 }
 # P (12 x 6), (12 x 4) and (8 x 6): of 30 eps sqrt(k) at most, late as early.
 defect_is_flat() {
@@ -63,6 +68,6 @@ speed_is_flat() {
 }
 for figure in memory defect speed; do
     check "soak_${figure}_is_flat" "${figure}_is_flat"
-    sed 's/^/# /' said
+    [ "$status" -ne 0 ] || sed 's/^/# /' said
 done
 exit "$status"
