@@ -1,0 +1,83 @@
+// One number of the student that is not finite, in whichever array and layer: while training no file is
+// written.
+#include "host/small_nets.h"
+
+static const char student[] =
+    NET(1, 32, 32) CONV_BN(5, 3, 2, leaky) "[batchnorm]\n\n[connected]\noutput=50\n"
+                                           "activation=linear\n\n" CONV(14, 1, 1, linear) "[softmax]\n";
+
+static network *net;
+
+static void save(void *argument) {
+    (void)argument;
+    save_weights(net, "student.weights");
+}
+
+static float *arrays(layer *l, int which) {
+    float *const all[] = {l->weights, l->biases, l->scales, l->rolling_mean, l->rolling_variance};
+    return all[which];
+}
+
+static void test_no_file_takes_it(void **state) {
+    (void)state;
+    const float bad[] = {NAN, INFINITY, -INFINITY};
+    int met = 0;
+    net = make_student(student);
+    net->train = 1;
+    for (int i = 0; i < net->n; ++i)
+        for (int which = 0; which < 5; ++which) {
+            layer *l = &net->layers[i];
+            float *array = arrays(l, which);
+            if (!array) continue;
+            // The last number of the array: counts must not fall short.
+            int filters = l->type == CONNECTED ? l->outputs : l->type == BATCHNORM ? l->c : l->n;
+            int last =
+                which ? filters - 1 : (l->type == CONNECTED ? l->outputs * l->inputs : l->nweights) - 1;
+            float held = array[last];
+            char line[200];
+            snprintf(
+                line, sizeof line,
+                "batch 0: the weights of layer %d are not finite; nothing is written, earlier checkpoints "
+                "stay: lower the learning rate or lengthen burn_in",
+                i);
+            array[last] = bad[met++ % 3];
+            assert_dies(save, NULL, line);
+            assert_int_equal(access("student.weights", F_OK), -1);
+            array[last] = held;
+        }
+    assert_int_equal(met, 5 + 4 + 2 + 2); // convolution with batch norm, batch norm, connected, convolution
+    // Not while training: converting such a file is nobody's loss.
+    net->train = 0;
+    net->layers[0].biases[0] = NAN;
+    save(NULL);
+    assert_int_equal(access("student.weights", F_OK), 0);
+    free_network(net);
+}
+
+// Whichever layer has it, before the backward pass.
+static void forward(void *argument) {
+    *net->layers[net->n - 1].cost = *(float *)argument;
+    *net->seen = 6;
+    vkd_forward(net);
+}
+
+static void test_a_loss_ends_the_run(void **state) {
+    (void)state;
+    float bad[] = {NAN, INFINITY, -INFINITY}, good = 3;
+    net = make_student(NET(1, 32, 32) CONV(14, 3, 2, leaky) HEAD);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; ++i)
+        assert_dies(
+            forward, &bad[i],
+            "batch 6: the loss is not finite; earlier checkpoints stay: lower the learning rate or lengthen "
+            "burn_in");
+    forward(&good);
+    free_network(net);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_no_file_takes_it),
+        cmocka_unit_test(test_a_loss_ends_the_run),
+    };
+    return cmocka_run_group_tests(tests, enter_folder, leave_folder);
+}
