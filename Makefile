@@ -45,6 +45,9 @@ ifeq ($(SANITIZE), fuzz)
 # For `make fuzz`, with clang: any finding in Darknet's code ends the program too.
 SANFLAGS := -fsanitize=address,undefined,fuzzer-no-link -fno-sanitize-recover=undefined -fno-omit-frame-pointer \
     -Wno-unknown-warning-option
+OPTS := -O1 -g
+ARCHFLAGS :=
+endif
 ifeq ($(SANITIZE), thread)
 SANFLAGS := -fsanitize=thread
 OPTS := -O1 -g
@@ -247,8 +250,7 @@ endif
 
 $(LOW_TESTS) $(HOST_TESTS) $(REPLAYS) $(HOST_TOOLS): | test-deps
 
-tests: $(ROOT)/darknet $(COCO_CFGS) $(LOW_TESTS) $(HOST_TESTS) $(HOST_TOOLS) $(KILL_AT)
-tests: $(ROOT)/darknet $(COCO_CFGS) $(LOW_TESTS) $(HOST_TESTS) $(REPLAYS) $(HOST_TOOLS)
+tests: $(ROOT)/darknet $(COCO_CFGS) $(LOW_TESTS) $(HOST_TESTS) $(REPLAYS) $(HOST_TOOLS) $(KILL_AT)
 
 test: tests
 	@BUILD='$(BUILD)' DARKNET='$(DARKNET)' SANITIZE='$(SANITIZE)' \
@@ -257,6 +259,7 @@ test: tests
 # Runs killed at 200 moments, where `make test` takes a handful.
 kill-test: $(ROOT)/darknet $(KILL_AT)
 	@RUNS=$(or $(RUNS),200) BUILD='$(BUILD)' DARKNET='$(DARKNET)' SANITIZE='$(SANITIZE)' tests/end_to_end/41_killed.sh
+
 # Any bytes as a cfg, for SECONDS_EACH seconds (or RUNS inputs) and each of two kinds of them: scripts/fuzz.sh.
 fuzz:
 ifneq ($(INSTALL_DEPS), 0)
@@ -360,7 +363,5 @@ lint:
 	@scripts/lint.sh
 
 clean:
-	rm -rf $(BUILD)/obj $(BUILD)/tests $(BUILD)/cfg $(BUILD)/darknet $(BUILD)/asan $(BUILD)/fuzz $(BUILD)/flags $(BUILD)/sources $(BUILD)/*.a
-	rm -rf $(BUILD)/obj $(BUILD)/tests $(BUILD)/cfg $(BUILD)/darknet $(BUILD)/asan $(BUILD)/tsan $(BUILD)/flags $(BUILD)/sources $(BUILD)/*.a
-	rm -rf $(BUILD)/obj $(BUILD)/tests $(BUILD)/cfg $(BUILD)/darknet $(BUILD)/asan $(BUILD)/tsan $(BUILD)/valgrind $(BUILD)/flags $(BUILD)/sources $(BUILD)/*.a
+	rm -rf $(addprefix $(BUILD)/,obj tests cfg darknet asan fuzz tsan valgrind flags sources) $(BUILD)/*.a
 	rm -f $(ROOT)/darknet

@@ -29,7 +29,7 @@ stops() {
 }
 
 loss_line='batch [0-9]+: the loss is not finite; earlier checkpoints stay: lower the learning rate or lengthen burn_in'
-weights_line='batch 1: the weights of layer [0-9] are not finite; nothing is written, earlier checkpoints stay: lower the learning rate or lengthen burn_in'
+weights_line='[a-z/_.]*: batch 1: layer [0-9] \(convolutional\): found inf among its weights; it is not written, earlier checkpoints stay: lower the learning rate or lengthen burn_in'
 
 # A run that goes well until its checkpoint of batch 100 and is then resumed with a rate that ends it.
 plain good 100 0.005
@@ -83,11 +83,11 @@ check not_finite_classifier_loss classifier 20 "$loss_line"
 # A teacher whose features are never finite: every batch is named, once for its two sub-batches, and trains as if alone.
 {
     head -c 20 teacher.weights
-    printf '\000\000\300\177'
+    printf '\346\261\141\177'
     tail -c +25 teacher.weights
-} >nan.weights
+} >huge.weights
 {
-    net 30 teacher_cfg=teacher.cfg teacher_weights=nan.weights
+    net 30 teacher_cfg=teacher.cfg teacher_weights=huge.weights
     student_layers
     tap 1 1
 } >tap.cfg
