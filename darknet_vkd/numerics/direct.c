@@ -6,7 +6,7 @@
 #include "numerics/parallel.h"
 
 // Floats a thread's block of the input may take (the second level of the cache), pixels it may have.
-enum { BLOCK_FLOATS = 48 * 1024, BLOCK_PIXELS = 1024 };
+enum { BLOCK_FLOATS = 128 * 1024, BLOCK_PIXELS = 1024 };
 enum { MOST_IN_A_ROW = 1 << 24 }; // a stride of thousands would make millions of planes
 
 // A sheet is some rows of an image between its zeros: for each channel stride x stride planes, the one of

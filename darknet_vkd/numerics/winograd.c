@@ -57,7 +57,7 @@ static int fits(const vkd_convolution *s) {
 }
 
 // Fewer channels than these and the transforms cost more than the products save.
-enum { LARGE_TILES_FROM = 48, SMALL_TILES_FROM = 128 };
+enum { LARGE_TILES_FROM = 48, SMALL_TILES_FROM = 64 };
 
 int vkd_winograd_choose(const vkd_convolution *s) {
     const int least = s->c < s->n ? s->c : s->n;

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The seam changes nothing for a cfg without vkd sections: the same program, linked to Darknet with patches/series up to
-# the seam (no 3xx patch, none of the plugin) and to the whole, trains the same weights - to the byte where Darknet makes
+# the seam (no patch from 3xx on, none of the plugin) and to the whole, trains the same weights - to the byte where Darknet makes
 # the convolutions in both, to rounding where the plugin does.
 # shellcheck disable=SC1091,SC2119,SC2154,SC2317 # common.bash, and functions that check() calls
 . "$(dirname "$0")/common.bash"
@@ -24,7 +24,7 @@ build_without_seam() {
     cmp -s "$BUILD/flags" "$host.flags" || rm -rf "$host"
     mkdir -p patches
     cp "$root"/patches/[12]*.patch patches
-    grep -v '^3' "$root/patches/series" >patches/series
+    grep '^[12]' "$root/patches/series" >patches/series
     "$root/scripts/patch_darknet.sh" "$pristine" patches "$host" || return
     ! grep -rn vkd_ "$host/src" "$host/include" || return
     mkdir -p "$host/obj" "$host/backup" "$host/results"
