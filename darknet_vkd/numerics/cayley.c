@@ -71,9 +71,10 @@ static vkd_status function_adjoint(const double *M, int m, const double *Rt, int
 
 // K [y; x] = [0; I] by blocks: x = I - F y/2 leaves (I - S/2 + F/4) y = I/2, a k x k system. C1 = 2 y, C2 = 2
 // x - I.
-static vkd_status tangent_step(const double *S, const double *F, double size, int k, double *C1, double *C2,
-                               double *scratch) {
+static vkd_status tangent_step(const double *S, const double *F, double size, double accuracy, int k,
+                               double *C1, double *C2, double *scratch) {
     (void)size;
+    (void)accuracy;
     const size_t kk = (size_t)k * k;
     double *K = scratch;
     lapack_int *pivots = (lapack_int *)(K + kk); // (k) in room for (3k,k)

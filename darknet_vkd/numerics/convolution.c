@@ -5,17 +5,11 @@
 
 typedef enum method { PRODUCT, DIRECT, WINOGRAD } method;
 
-// Limits by `make bench-step`'s layers on Zen 5 and Zen 4. A pointwise convolution is a product already; the
-// copy pays where its channels are few.
-enum { FEW_CHANNELS = 128, FEW_WEIGHTS = 300000 };
-
-static bool is_pointwise(const vkd_convolution *s) {
-    return s->size == 1 && s->stride == 1 && s->pad == 0;
-}
+// Of the weights' gradient: its sums pass once for a group of pixels and must stay in a cache.
+enum { FEW_WEIGHTS = 1500000 };
 
 static method forward_method(const vkd_convolution *s) {
     if (vkd_winograd_choose(s)) return WINOGRAD;
-    if (is_pointwise(s) && s->c >= FEW_CHANNELS) return PRODUCT;
     return vkd_direct_serves(s) ? DIRECT : PRODUCT;
 }
 
@@ -23,7 +17,6 @@ static method adjoint_method(const vkd_convolution *s) {
     return s->stride == 1 ? forward_method(s) : PRODUCT;
 }
 
-// The sums of all weights pass once for a group of pixels: they must stay in a cache.
 static method gradient_method(const vkd_convolution *s) {
     const bool few = (size_t)s->n * (size_t)s->c * (size_t)s->size * (size_t)s->size <= FEW_WEIGHTS;
     return few && vkd_direct_serves(s) ? DIRECT : PRODUCT;

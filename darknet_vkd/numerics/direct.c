@@ -160,20 +160,20 @@ static size_t convolve_floats(const plan *p, int threads) {
 // Panels of filters (weights,FILTERS), the last filled up with zeros. Turned: of the adjoint.
 static void pack(const plan *p, const float *weights, int turned, float *packed) {
     const int area = p->size * p->size;
-    for (int n = 0; n < panels(p) * FILTERS; ++n)
-        for (int c = 0; c < p->c; ++c) {
-            float *to = packed + ((size_t)(n / FILTERS) * (size_t)p->weights + (size_t)(c * area)) * FILTERS +
-                        n % FILTERS;
-            for (int v = 0; v < area; ++v, to += FILTERS) {
-                if (n >= p->n)
-                    *to = 0;
-                else if (turned) // the adjoint's (n,c) is the forward's (c,n), read backwards
-                    *to = weights[((size_t)c * (size_t)p->n + (size_t)n) * (size_t)area +
-                                  (size_t)(area - 1 - v)];
-                else
-                    *to = weights[((size_t)n * (size_t)p->c + (size_t)c) * (size_t)area + (size_t)v];
-            }
-        }
+    VKD_PARALLEL_FOR
+    for (int k = 0; k < panels(p); ++k) {
+        float *to = packed + (size_t)k * FILTERS * (size_t)p->weights;
+        for (int c = 0; c < p->c; ++c)
+            for (int v = 0; v < area; ++v)
+                for (int n = k * FILTERS; n < (k + 1) * FILTERS; ++n)
+                    if (n >= p->n)
+                        *to++ = 0;
+                    else if (turned) // the adjoint's (n,c) is the forward's (c,n), read backwards
+                        *to++ = weights[((size_t)c * (size_t)p->n + (size_t)n) * (size_t)area +
+                                        (size_t)(area - 1 - v)];
+                    else
+                        *to++ = weights[((size_t)n * (size_t)p->c + (size_t)c) * (size_t)area + (size_t)v];
+    }
 }
 
 static void convolve(const plan *p, int threads, const float *weights, int turned, const float *x, int batch,

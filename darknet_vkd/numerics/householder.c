@@ -184,9 +184,10 @@ static void coordinates(const double *X, int k, double *S) {
 }
 
 // F_h = N^-1 A'. With S = L - L', A - S/2 = I + L'/2 = A': C1 = F_h/2, C2 = A' F_h - I.
-static vkd_status tangent_step(const double *S, const double *F, double size, int k, double *C1, double *C2,
-                               double *scratch) {
+static vkd_status tangent_step(const double *S, const double *F, double size, double accuracy, int k,
+                               double *C1, double *C2, double *scratch) {
     (void)size;
+    (void)accuracy;
     const size_t kk = (size_t)k * k;
     double *A = scratch, *N = A + kk;
     for (int i = 0; i < k; ++i)

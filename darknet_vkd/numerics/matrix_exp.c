@@ -214,8 +214,8 @@ static vkd_status function_adjoint(const double *M, int m, const double *Rt, int
 }
 
 // The power series beats Pade approximants for small steps: a term [y; x] costs two k x k products.
-static vkd_status tangent_step(const double *S, const double *F, double size, int k, double *C1, double *C2,
-                               double *scratch) {
+static vkd_status tangent_step(const double *S, const double *F, double size, double accuracy, int k,
+                               double *C1, double *C2, double *scratch) {
     const size_t kk = (size_t)k * k;
     double *y = scratch, *x = y + kk, *newY = x + kk, *newX = newY + kk;
     memset(C1, 0, kk * sizeof *C1);
@@ -231,8 +231,8 @@ static vkd_status tangent_step(const double *S, const double *F, double size, in
             C1[i] += y[i];
             C2[i] += x[i];
         }
-        if (!(size * cblas_dnrm2(k * k, y, 1) + cblas_dnrm2(k * k, x, 1) > 1e-15 * sqrt(k)))
-            return VKD_OK; // the next is below rounding
+        if (!(size * cblas_dnrm2(k * k, y, 1) + cblas_dnrm2(k * k, x, 1) > accuracy * sqrt(k)))
+            return VKD_OK; // the next is below it
         const double q = 1.0 / j;
         for (size_t i = 0; i < kk; ++i)
             newY[i] = q * x[i];

@@ -7,6 +7,9 @@
 #include "numerics/linalg.h"
 #include "numerics/reduce.h"
 
+// Of the k x k series behind a result in float64 and in float32.
+static const double accuracy_double = 1e-15, accuracy_single = 1e-11;
+
 enum { FRAME = 5 }; // k x k matrices: X, W, H, K, C
 
 size_t vkd_map_forward_workspace(const vkd_orthogonal_map *map, int n, int k) {
@@ -71,7 +74,8 @@ vkd_status vkd_map_forward_double(const vkd_orthogonal_map *map, const double *P
         vkd_gram(k, n, P, k, s.frame.W);
         vkd_gram(k, n, D, k, s.frame.H);
         if (vkd_frame_is_small(&s.frame, k)) {
-            const vkd_status status = vkd_frame_step(map->tangent, &s.frame, k, s.K, s.C, s.work);
+            const vkd_status status =
+                vkd_frame_step(map->tangent, &s.frame, k, accuracy_double, s.K, s.C, s.work);
             if (status != VKD_OK) return status;
             memcpy(V, P, nk * sizeof *V);
             vkd_gemm_nn(n, k, k, 1, P, k, s.K, k, 1, V, k);
@@ -97,7 +101,7 @@ static vkd_status forward_single(const vkd_orthogonal_map *map, double *Pd, cons
     vkd_gram(k, n, Pd, k, s.frame.W);
     *is_small = vkd_frame_is_small(&s.frame, k);
     if (!*is_small) return VKD_OK;
-    const vkd_status status = vkd_frame_step(map->tangent, &s.frame, k, s.K, s.C, s.work);
+    const vkd_status status = vkd_frame_step(map->tangent, &s.frame, k, accuracy_single, s.K, s.C, s.work);
     if (status != VKD_OK) return status;
     scratch = s.work;
     float *K = scratch, *C = K + kk;

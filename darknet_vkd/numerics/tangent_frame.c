@@ -32,8 +32,8 @@ size_t vkd_frame_workspace(int k) {
 }
 
 // V = D C1 + P N (C2 - Y C1), and with X = P'N D the Gram matrix of D - P N X is F = D'D - X'X.
-vkd_status vkd_frame_step(const vkd_tangent_map *map, const vkd_frame *frame, int k, double *K, double *C,
-                          double *work) {
+vkd_status vkd_frame_step(const vkd_tangent_map *map, const vkd_frame *frame, int k, double accuracy,
+                          double *K, double *C, double *work) {
     const size_t kk = (size_t)k * k;
     double *N = work, *Y = N + kk, *S = Y + kk, *F = S + kk, *scratch = F + kk;
     for (size_t i = 0; i < kk; ++i)
@@ -48,7 +48,7 @@ vkd_status vkd_frame_step(const vkd_tangent_map *map, const vkd_frame *frame, in
     for (size_t i = 0; i < kk; ++i)
         Y[i] -= S[i];
     double *C2 = K;
-    const vkd_status status = map->step(S, F, sqrt(largest_row(frame->H, k)), k, C, C2, scratch);
+    const vkd_status status = map->step(S, F, sqrt(largest_row(frame->H, k)), accuracy, k, C, C2, scratch);
     if (status != VKD_OK) return status;
     vkd_gemm_nn(k, k, k, -1, Y, k, C, k, 1, C2, k);
     // N C2 - I = C2 - I + (N - I) C2

@@ -19,6 +19,7 @@ typedef struct vkd_tangent_map {
     vkd_status (*step)(const double *S, // (k,k) skew
                        const double *F, // (k,k) symmetric
                        double size,     // of D, |F| about its square
+                       double accuracy, // of C1 and C2, where they are series
                        int k,
                        double *C1,       // (k,k) =
                        double *C2,       // (k,k) =
@@ -38,7 +39,7 @@ bool vkd_frame_is_small(const vkd_frame *frame, int k);
 size_t vkd_frame_workspace(int k); // doubles
 
 // V = P + P K + D C, K of the size of the step and of P's defect.
-vkd_status vkd_frame_step(const vkd_tangent_map *map, const vkd_frame *frame, int k,
+vkd_status vkd_frame_step(const vkd_tangent_map *map, const vkd_frame *frame, int k, double accuracy,
                           double *K, // (k,k) =
                           double *C, // (k,k) =
                           double *work);

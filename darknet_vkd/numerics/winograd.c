@@ -167,8 +167,8 @@ static void output_4(const float *restrict in, size_t step_in, float *restrict o
 // ---- weights
 // --------------------------------------------------------------------------------------------------
 
-// Pairs of channels whose transforms stand side by side.
-enum { RUN = 64 };
+// Channels, times FILTERS of them, whose transforms stand side by side.
+enum { CHANNELS = 8, RUN = CHANNELS * FILTERS };
 
 // G g: three rows of `RUN` values to e of them.
 static void weight_2(const float *restrict a, const float *restrict b, const float *restrict c,
@@ -194,34 +194,38 @@ static void weight_4(const float *restrict a, const float *restrict b, const flo
     }
 }
 
-// U (ee,panels,c,FILTERS) = G g G' for every pair of channels, the last panel filled up with zeros. Turned:
-// of the adjoint, from n to c channels.
+// The weights (9) of `count` channels from `first` on for a panel's filters: g (9,channels,FILTERS), zeros
+// for filters beyond the last.
+static void gather_weights(const plan *p, const float *weights, int turned, int panel, int first, int count,
+                           float g[9][RUN]) {
+    for (int j = 0; j < count; ++j)
+        for (int f = 0; f < FILTERS; ++f) {
+            const size_t n = (size_t)(panel * FILTERS + f), c = (size_t)(first + j);
+            // The adjoint's (n,c) is the forward's (c,n), read backwards.
+            const float *pair = weights + 9 * (turned ? c * (size_t)p->n + n : n * (size_t)p->c + c);
+            for (int v = 0; v < 9; ++v)
+                g[v][j * FILTERS + f] = n < (size_t)p->n ? pair[turned ? 8 - v : v] : 0;
+        }
+}
+
+// U (ee,panels,c,FILTERS) = G g G' for every pair of channels. Turned: of the adjoint, from n to c channels.
 static void transform_weights(const plan *p, const float *weights, int turned, float *U) {
+    const int e = p->e;
+    const size_t row = (size_t)p->c * FILTERS, matrix = (size_t)panels_of(p->n) * row;
     VKD_PARALLEL_FOR
-    for (int i = 0; i < filters(p); ++i)
-        for (int first = 0; first < p->c; first += RUN) {
-            float g[9][RUN], half[LARGEST * 3][RUN], whole[LARGEST][RUN];
-            const int count = p->c - first < RUN ? p->c - first : RUN, e = p->e;
-            for (int j = 0; j < count; ++j) {
-                // The adjoint's (i,j) is the forward's (j,i), read backwards.
-                const size_t pair = turned ? (size_t)(first + j) * (size_t)p->n + (size_t)i
-                                           : (size_t)i * (size_t)p->c + (size_t)(first + j);
-                for (int v = 0; v < 9; ++v)
-                    g[v][j] = i < p->n ? weights[9 * pair + (size_t)(turned ? 8 - v : v)] : 0;
-            }
+    for (int k = 0; k < panels_of(p->n); ++k)
+        for (int first = 0; first < p->c; first += CHANNELS) {
+            float g[9][RUN], half[LARGEST * 3][RUN];
+            const int channels = p->c - first < CHANNELS ? p->c - first : CHANNELS,
+                      count = channels * FILTERS;
+            gather_weights(p, weights, turned, k, first, channels, g);
             for (int x = 0; x < 3; ++x) // down the columns: half (e,3)
                 (p->m == 2 ? weight_2 : weight_4)(g[x], g[3 + x], g[6 + x], half[x], 3 * RUN, count);
-            for (int y = 0; y < e; ++y) { // along the rows
-                (p->m == 2 ? weight_2 : weight_4)(half[3 * y], half[3 * y + 1], half[3 * y + 2], whole[0],
-                                                  RUN, count);
-                for (int x = 0; x < e; ++x) {
-                    const size_t panel =
-                        (size_t)(y * e + x) * (size_t)panels_of(p->n) + (size_t)(i / FILTERS);
-                    float *to = U + (panel * (size_t)p->c + (size_t)first) * FILTERS + i % FILTERS;
-                    for (int j = 0; j < count; ++j)
-                        to[j * FILTERS] = whole[x][j];
-                }
-            }
+            for (int y = 0; y < e; ++y) // along the rows
+                (p->m == 2 ? weight_2 : weight_4)(half[3 * y], half[3 * y + 1], half[3 * y + 2],
+                                                  U + (size_t)(y * e) * matrix + (size_t)k * row +
+                                                      (size_t)(first * FILTERS),
+                                                  matrix, count);
         }
 }
 

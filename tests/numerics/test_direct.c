@@ -237,8 +237,8 @@ static void methods_agree(void **state) {
     (void)state;
     const shape of[] = {{48, 20, 20, 48, 3, 1, 1, 1}, {128, 13, 13, 130, 3, 1, 1, 1},
                         {16, 20, 20, 32, 3, 1, 1, 2}, {8, 20, 20, 8, 3, 2, 1, 2},
-                        {130, 7, 7, 8, 1, 1, 0, 2},   {20, 7, 7, 8, 1, 1, 0, 2}};
-    const int done[][3] = {{1, 1, 1}, {1, 1, 1}, {1, 1, 1}, {1, 0, 1}, {0, 0, 1}, {1, 1, 1}};
+                        {130, 7, 7, 8, 1, 1, 0, 2},   {400, 4, 4, 420, 3, 1, 1, 1}};
+    const int done[][3] = {{1, 1, 1}, {1, 1, 1}, {1, 1, 1}, {1, 0, 1}, {1, 1, 1}, {1, 1, 0}};
     for (size_t i = 0; i < COUNT(of); ++i) {
         work k = make(of[i], 2);
         float *own = floats(vkd_convolution_workspace(&k.s)), *y = copy_floats(k.y, k.out),
@@ -258,8 +258,10 @@ static void methods_agree(void **state) {
             assert_below(relative_floats(dx, want, k.in) / EPS32, 40);
         }
         assert_int_equal(vkd_convolution_gradient(&k.s, k.x, k.y, batch, dw, own), done[i][2]);
-        assert_ok(vkd_direct_gradient(&k.s, k.x, k.y, batch, sum, k.workspace));
-        assert_below(relative_floats(dw, sum, k.filters) / EPS32, 40);
+        if (done[i][2]) {
+            assert_ok(vkd_direct_gradient(&k.s, k.x, k.y, batch, sum, k.workspace));
+            assert_below(relative_floats(dw, sum, k.filters) / EPS32, 40);
+        }
         float *all[] = {own, y, dx, want, dw, sum};
         for (size_t j = 0; j < COUNT(all); ++j)
             free(all[j]);
