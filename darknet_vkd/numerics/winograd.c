@@ -56,18 +56,16 @@ static int fits(const vkd_convolution *s) {
     return s->size == 3 && s->stride == 1 && s->pad == 1;
 }
 
-// Fewer channels than these and the transforms cost more than the products save.
-enum { LARGE_TILES_FROM = 48, SMALL_TILES_FROM = 64 };
+// With fewer channels the transforms cost more than the products save. Tiles of 4 x 4 save more products but
+// have 2.25 times the weights, which small grids use too seldom where they are many; and reach further over
+// the edge.
+enum { FEWEST_CHANNELS = 24, SMALL_GRID = 20, FEWEST_IN_SMALL = 32, MANY_WEIGHTS = 1 << 15 };
 
 int vkd_winograd_choose(const vkd_convolution *s) {
-    const int least = s->c < s->n ? s->c : s->n;
-    if (!fits(s) || s->h < 6 || s->w < 6) return 0;
-    if (s->h >= 20 && s->w >= 20) return least >= LARGE_TILES_FROM ? 4 : 0;
-    return least >= SMALL_TILES_FROM ? 2 : 0;
-}
-
-static size_t padded_row(const plan *p) { // a row of the image with its border, to the end of the last tile
-    return (size_t)p->tiles_x * (size_t)p->m + 2;
+    const int least = s->c < s->n ? s->c : s->n, side = s->h < s->w ? s->h : s->w;
+    if (!fits(s) || side < 6) return 0;
+    if (side >= SMALL_GRID) return least >= FEWEST_CHANNELS ? 4 : 0;
+    return least < FEWEST_IN_SMALL ? 0 : (long)s->c * s->n <= MANY_WEIGHTS ? 4 : 2;
 }
 
 static int filters(const plan *p) { // up to a whole panel
@@ -93,10 +91,16 @@ static size_t plane(const plan *p, int channels) {
     return (size_t)channels * (size_t)p->tiles + LANES;
 }
 
-// Of one thread: the transformed block of the input and of the output, a channel's tiles, a row.
+static size_t line_floats(const plan *p) { // a row of every tile, one after the other
+    return (size_t)p->m * (size_t)p->tiles;
+}
+
+// Of one thread: the transformed block of the input and of a group of the output, and room for a channel: its
+// lines before and after a transform, a row of tiles, and what lies behind the lines' ends.
 static size_t block_floats(const plan *p) {
-    return (size_t)p->ee * (plane(p, p->c) + plane(p, group_filters(p)) + 2 * (size_t)p->tiles) +
-           padded_row(p);
+    const size_t e = (size_t)p->e;
+    return (size_t)p->ee * (plane(p, p->c) + plane(p, group_filters(p))) + 2 * e * line_floats(p) +
+           e * (size_t)p->tiles + 4 * e * (size_t)p->rows;
 }
 
 static size_t workspace_floats(const plan *p, int threads) {
@@ -232,63 +236,76 @@ static void transform_weights(const plan *p, const float *weights, int turned, f
 // ---- blocks of tiles
 // ------------------------------------------------------------------------------------------
 
-// One row of the image between zeros, as the tiles read it: column j of all tiles at tile + j * step.
-static void read_row(const plan *p, const float *row, float *restrict padded, float *restrict tile,
-                     size_t step) {
-    const int m = p->m, tiles = p->tiles_x;
-    padded[0] = 0;
-    memcpy(padded + 1, row, (size_t)p->w * sizeof *row);
-    for (size_t i = (size_t)p->w + 1; i < padded_row(p); ++i)
-        padded[i] = 0;
-    if (m == 2)
-        for (int t = 0; t < tiles; ++t) {
-            tile[t] = padded[2 * t];
-            tile[step + t] = padded[2 * t + 1];
-            tile[2 * step + t] = padded[2 * t + 2];
-            tile[3 * step + t] = padded[2 * t + 3];
+// A line is row i of all the block's tiles, image row after image row: m tiles_x of its columns from -1 on,
+// zeros outside. The two columns behind, which the last tile reads as well, stand in `ends`.
+static void read_line(const plan *p, const float *channel, int first_row, int end_row, int i, size_t stride,
+                      float *restrict line, float *restrict ends) {
+    const int width = p->m * p->tiles_x, inside = p->w < width - 1 ? p->w : width - 1;
+    for (int r = 0; r < p->rows; ++r, line += width, ends += 2) {
+        const int tile_row = first_row + r, y = tile_row % p->rows_of_tiles * p->m + i - 1;
+        if (tile_row >= end_row || y < 0 || y >= p->h) {
+            memset(line, 0, (size_t)width * sizeof *line);
+            ends[0] = ends[1] = 0;
+            continue;
         }
-    else
-        for (int t = 0; t < tiles; ++t) {
-            tile[t] = padded[4 * t];
-            tile[step + t] = padded[4 * t + 1];
-            tile[2 * step + t] = padded[4 * t + 2];
-            tile[3 * step + t] = padded[4 * t + 3];
-            tile[4 * step + t] = padded[4 * t + 4];
-            tile[5 * step + t] = padded[4 * t + 5];
-        }
+        const float *row =
+            channel + (size_t)(tile_row / p->rows_of_tiles) * stride + (size_t)y * (size_t)p->w;
+        line[0] = 0;
+        memcpy(line + 1, row, (size_t)inside * sizeof *line);
+        for (int u = inside + 1; u < width; ++u)
+            line[u] = 0;
+        ends[0] = width - 1 < p->w ? row[width - 1] : 0;
+        ends[1] = 0; // column `width` is at least p->w
+    }
 }
 
-// V (ee,c,tiles) = B'd B of the block's tiles; `tile` has room for two channels' tiles and a row.
-static void transform_input(const plan *p, const float *x, int first_row, int end_row, float *V,
-                            float *tile) {
-    const size_t step = (size_t)p->tiles, channel = (size_t)p->h * (size_t)p->w;
-    float *half = tile + (size_t)p->ee * step, *padded = half + (size_t)p->ee * step;
-    const size_t used = (size_t)(p->rows * p->tiles_x);
-    for (int v = 0; v < p->ee; ++v) // no tiles, to the end of a vector
-        memset(tile + (size_t)v * step + used, 0, (step - used) * sizeof *tile);
-    for (int c = 0; c < p->c; ++c) {
+// Column j of the tiles at out + j * step, for all e: the last two are the first two of the next tile.
+static void split_line(const plan *p, const float *restrict line, const float *restrict ends,
+                       float *restrict out) {
+    const size_t step = (size_t)p->tiles;
+    const int m = p->m;
+    if (m == 2)
+        for (size_t t = 0; t < step; ++t) {
+            out[t] = line[2 * t];
+            out[step + t] = line[2 * t + 1];
+        }
+    else
+        for (size_t t = 0; t < step; ++t) {
+            out[t] = line[4 * t];
+            out[step + t] = line[4 * t + 1];
+            out[2 * step + t] = line[4 * t + 2];
+            out[3 * step + t] = line[4 * t + 3];
+        }
+    for (int j = 0; j < 2; ++j) {
+        float *to = out + (size_t)(m + j) * step;
+        memcpy(to, out + (size_t)j * step + 1, (step - 1) * sizeof *to);
+        to[step - 1] = 0;
         for (int r = 0; r < p->rows; ++r)
-            for (int i = 0; i < p->e; ++i) {
-                const int row = first_row + r, image = row / p->rows_of_tiles;
-                const int y = row % p->rows_of_tiles * p->m + i - 1;
-                float *to = tile + (size_t)(i * p->e) * step + (size_t)(r * p->tiles_x);
-                if (row < end_row && y >= 0 && y < p->h)
-                    read_row(p,
-                             x + ((size_t)image * (size_t)p->c + (size_t)c) * channel +
-                                 (size_t)y * (size_t)p->w,
-                             padded, to, step);
-                else
-                    for (int j = 0; j < p->e; ++j)
-                        memset(to + (size_t)j * step, 0, (size_t)p->tiles_x * sizeof *to);
-            }
-        const size_t across = plane(p, p->c);
-        for (int j = 0; j < p->e; ++j) // down the columns
-            (p->m == 2 ? input_2 : input_4)(tile + (size_t)j * step, (size_t)p->e * step,
-                                            half + (size_t)j * step, (size_t)p->e * step, p->tiles);
-        for (int i = 0; i < p->e; ++i) // along the rows
-            (p->m == 2 ? input_2 : input_4)(half + (size_t)(i * p->e) * step, step,
-                                            V + (size_t)(i * p->e) * across + (size_t)c * step, across,
-                                            p->tiles);
+            to[(r + 1) * p->tiles_x - 1] = ends[2 * r + j];
+    }
+}
+
+// V (ee,c,tiles) = B'd B of the block's tiles: down the columns in lines, then along the rows.
+static void transform_input(const plan *p, const float *x, int first_row, int end_row, float *V,
+                            float *room) {
+    const size_t size = line_floats(p), ends_size = 2 * (size_t)p->rows, e = (size_t)p->e,
+                 channel = (size_t)p->h * (size_t)p->w, across = plane(p, p->c);
+    const size_t used = (size_t)(p->rows * p->m * p->tiles_x);
+    float *lines = room, *down = lines + e * size, *row = down + e * size, *ends = row + e * (size_t)p->tiles,
+          *ends_down = ends + e * ends_size;
+    for (size_t i = 0; i < e; ++i) // no tiles, to the end of a vector
+        memset(lines + i * size + used, 0, (size - used) * sizeof *lines);
+    for (int c = 0; c < p->c; ++c) {
+        for (size_t i = 0; i < e; ++i)
+            read_line(p, x + (size_t)c * channel, first_row, end_row, (int)i, (size_t)p->c * channel,
+                      lines + i * size, ends + i * ends_size);
+        (p->m == 2 ? input_2 : input_4)(lines, size, down, size, (int)size);
+        (p->m == 2 ? input_2 : input_4)(ends, ends_size, ends_down, ends_size, (int)ends_size);
+        for (size_t i = 0; i < e; ++i) {
+            split_line(p, down + i * size, ends_down + i * ends_size, row);
+            (p->m == 2 ? input_2 : input_4)(
+                row, (size_t)p->tiles, V + i * e * across + (size_t)c * (size_t)p->tiles, across, p->tiles);
+        }
     }
 }
 
@@ -299,51 +316,61 @@ typedef struct destination {
     int add; // += instead of =
 } destination;
 
-static void write_tile_row(const plan *p, const float *values, size_t step, float *row, int count, float bias,
-                           const destination *d) {
-    const int m = p->m;
-    for (int j = 0; j < m; ++j) {
-        const float *from = values + (size_t)j * step;
-        const int last = (count - j + m - 1) / m; // tiles whose column j lies in the image
-        if (d->add)
-            for (int t = 0; t < last; ++t)
-                row[m * t + j] += from[t];
-        else if (d->epilogue == VKD_EPILOGUE_LEAKY)
-            for (int t = 0; t < last; ++t) {
-                const float v = from[t] + bias;
-                row[m * t + j] = v > 0 ? v : 0.1f * v;
-            }
-        else
-            for (int t = 0; t < last; ++t)
-                row[m * t + j] = from[t] + bias;
-    }
+static void join_line(int m, const float *restrict in, size_t step, float *restrict line) {
+    if (m == 2)
+        for (size_t t = 0; t < step; ++t) {
+            line[2 * t] = in[t];
+            line[2 * t + 1] = in[step + t];
+        }
+    else
+        for (size_t t = 0; t < step; ++t) {
+            line[4 * t] = in[t];
+            line[4 * t + 1] = in[step + t];
+            line[4 * t + 2] = in[2 * step + t];
+            line[4 * t + 3] = in[3 * step + t];
+        }
+}
+
+static void write_row(const float *restrict from, float *restrict to, int count, float bias,
+                      const destination *d) {
+    if (d->add)
+        for (int x = 0; x < count; ++x)
+            to[x] += from[x];
+    else if (d->epilogue == VKD_EPILOGUE_LEAKY)
+        for (int x = 0; x < count; ++x) {
+            const float v = from[x] + bias;
+            to[x] = v > 0 ? v : 0.1f * v;
+        }
+    else
+        for (int x = 0; x < count; ++x)
+            to[x] = from[x] + bias;
 }
 
 // y = A'M A of M (ee,group,tiles), the filters from `first` on, into the block's rows of the image.
 static void transform_output(const plan *p, const float *M, int first, int first_row, int end_row,
-                             const destination *d, float *tile) {
+                             const destination *d, float *room) {
     const size_t step = (size_t)p->tiles, across = plane(p, group_filters(p)),
                  channel = (size_t)p->h * (size_t)p->w;
     const int m = p->m, e = p->e;
-    float *half = tile + (size_t)p->ee * step;
+    float *half = room, *row = half + (size_t)(m * e) * step, *line = row + (size_t)m * step;
     for (int n = first; n < p->n && n < first + group_filters(p); ++n) {
         const float *of_channel = M + (size_t)(n - first) * step;
-        for (int j = 0; j < e; ++j)
+        for (int j = 0; j < e; ++j) // down the columns: half (m,e)
             (m == 2 ? output_2 : output_4)(of_channel + (size_t)j * across, (size_t)e * across,
-                                           tile + (size_t)j * step, (size_t)e * step, p->tiles);
-        for (int i = 0; i < m; ++i)
-            (m == 2 ? output_2 : output_4)(tile + (size_t)(i * e) * step, step, half + (size_t)(i * m) * step,
-                                           step, p->tiles);
-        for (int r = 0; r < p->rows && first_row + r < end_row; ++r)
-            for (int i = 0; i < m; ++i) {
+                                           half + (size_t)j * step, (size_t)e * step, p->tiles);
+        for (int i = 0; i < m; ++i) {
+            (m == 2 ? output_2 : output_4)(half + (size_t)(i * e) * step, step, row, step, p->tiles);
+            join_line(m, row, step, line);
+            for (int r = 0; r < p->rows && first_row + r < end_row; ++r) {
                 const int image = (first_row + r) / p->rows_of_tiles,
                           y = (first_row + r) % p->rows_of_tiles * m + i;
                 if (y < p->h)
-                    write_tile_row(p, half + (size_t)(i * m) * step + (size_t)(r * p->tiles_x), step,
-                                   d->y + ((size_t)image * (size_t)p->n + (size_t)n) * channel +
-                                       (size_t)y * (size_t)p->w,
-                                   p->w, d->bias ? d->bias[n] : 0, d);
+                    write_row(line + (size_t)(r * m * p->tiles_x),
+                              d->y + ((size_t)image * (size_t)p->n + (size_t)n) * channel +
+                                  (size_t)y * (size_t)p->w,
+                              p->w, d->bias ? d->bias[n] : 0, d);
             }
+        }
     }
 }
 
@@ -352,8 +379,8 @@ static void convolve_block(const plan *p, const int *offsets, const float *U, co
     const size_t tiles = (size_t)p->tiles, panel = (size_t)p->c * FILTERS;
     const int panels = panels_of(p->n);
     float *V = work, *M = V + (size_t)p->ee * plane(p, p->c),
-          *tile = M + (size_t)p->ee * plane(p, group_filters(p));
-    transform_input(p, x, first_row, end_row, V, tile);
+          *room = M + (size_t)p->ee * plane(p, group_filters(p));
+    transform_input(p, x, first_row, end_row, V, room);
     for (int first = 0; first < panels; first += GROUP) {
         for (int v = 0; v < p->ee; ++v)
             for (int k = first; k < panels && k < first + GROUP; ++k)
@@ -362,7 +389,7 @@ static void convolve_block(const plan *p, const int *offsets, const float *U, co
                              M + (size_t)v * plane(p, group_filters(p)) +
                                  (size_t)((k - first) * FILTERS) * tiles,
                              tiles);
-        transform_output(p, M, first * FILTERS, first_row, end_row, d, tile);
+        transform_output(p, M, first * FILTERS, first_row, end_row, d, room);
     }
 }
 

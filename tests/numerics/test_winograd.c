@@ -157,8 +157,9 @@ static void sizes(void **state) {
     assert_int_equal(chosen(3, 64, 416, 3), 0);
     assert_int_equal(chosen(64, 8, 416, 3), 0);
     assert_int_equal(chosen(128, 128, 4, 3), 0);
-    assert_int_equal(chosen(48, 64, 13, 3), 0);
-    assert_int_equal(chosen(256, 64, 13, 3), 2);
+    assert_int_equal(chosen(24, 64, 13, 3), 0);
+    assert_int_equal(chosen(96, 192, 10, 3), 4);
+    assert_int_equal(chosen(256, 512, 13, 3), 2);
     assert_int_equal(chosen(64, 64, 104, 3), 4);
     assert_int_equal(chosen(64, 64, 104, 1), 0);
     float x[36] = {0};
