@@ -4,6 +4,13 @@
 #include "host/plugin.h"
 #include "numerics/parallel.h"
 
+// As many as when the first layer's workspace was measured, whatever is set afterwards.
+static int threads(void) {
+    static int count;
+    if (!count) count = vkd_threads();
+    return count;
+}
+
 // A shape without channels, which no method serves, for what is no plain convolution.
 vkd_convolution vkd_convolution_of(const layer *l) {
     const bool plain = l->type == CONVOLUTIONAL && l->groups == 1 && !l->xnor && !l->binary;
@@ -15,7 +22,7 @@ vkd_convolution vkd_convolution_of(const layer *l) {
         .size = l->size,
         .stride = l->stride,
         .pad = l->pad,
-        .threads = vkd_threads(),
+        .threads = threads(),
     };
 }
 
