@@ -21,7 +21,7 @@ import time
 
 THREADS = os.environ.setdefault("OPENBLAS_NUM_THREADS", str(os.cpu_count()))
 os.environ.setdefault("OMP_NUM_THREADS", THREADS)
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # waiting threads must not disturb the other side
+os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # waiting threads must not disturb the other side
 
 SIZES = ((64, 32), (256, 64), (512, 256), (1024, 128), (1024, 256), (1024, 512), (1024, 1024))
 MAPS = ("matrix_exp", "cayley", "householder")

@@ -25,7 +25,7 @@ import time
 
 THREADS = os.environ.setdefault("OPENBLAS_NUM_THREADS", str(os.cpu_count()))
 os.environ.setdefault("OMP_NUM_THREADS", THREADS)
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # waiting threads must not disturb the other side
+os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # waiting threads must not disturb the other side
 
 
 
