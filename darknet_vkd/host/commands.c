@@ -10,6 +10,7 @@
 #include "host/hooks.h"
 #include "host/maps.h"
 #include "host/run.h"
+#include "numerics/blas_kernels.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -86,6 +87,7 @@ static void run_vkd(int argc, char **argv) {
 }
 
 int vkd_command(int argc, char **argv) {
+    vkd_blas_choose_kernels();
     if (argc < 2) return 0;
     if (!strcmp(argv[1], "vkd")) {
         vkd_run_parse(argc, argv);
