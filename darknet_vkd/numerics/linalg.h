@@ -3,6 +3,7 @@
 #define VKD_NUMERICS_LINALG_H
 
 #include <cblas.h>
+#include <math.h>
 #include <stddef.h>
 
 #include "numerics/parallel.h"
@@ -63,6 +64,18 @@ static inline void vkd_skew_part(double *S, int k, double scale) {
                     S[(size_t)i * k + j] = s;
                     S[(size_t)j * k + i] = -s;
                 }
+}
+
+// The largest row sum of |A|, A (m,m): the infinity norm. A NaN in any row stays one.
+static inline double vkd_largest_row(const double *A, int m) {
+    double largest = 0;
+    for (int i = 0; i < m; ++i) {
+        double sum = 0;
+        for (int j = 0; j < m; ++j)
+            sum += fabs(A[(size_t)i * m + j]);
+        if (sum > largest || sum != sum) largest = sum;
+    }
+    return largest;
 }
 
 // y (rows,cols) = x with row strides ldy, ldx.
