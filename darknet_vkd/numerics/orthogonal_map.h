@@ -1,6 +1,8 @@
 // A map D -> V from the tangents at a base point P of the Stiefel manifold St(n,k) to St(n,k), and its
-// adjoint. For each of them the derivative at D = 0 is the identity on tangents, V'V = P'P up to rounding or
-// nearer to I, and a tangent D may be of any rank and size.
+// adjoint. For each of them the derivative at D = 0 is the identity on tangents, and a tangent D may be of
+// any rank and size. Where P'P is only nearly I, small steps (tangent_frame.h) bring V'V nearer to it; after
+// larger ones V'V = P'P up to rounding with the exponential and Cayley's map, and householder leaves a defect
+// about as large as P's.
 #ifndef VKD_NUMERICS_ORTHOGONAL_MAP_H
 #define VKD_NUMERICS_ORTHOGONAL_MAP_H
 
