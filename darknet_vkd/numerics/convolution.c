@@ -22,19 +22,37 @@ static method gradient_method(const vkd_convolution *s) {
     return few && vkd_direct_serves(s) ? DIRECT : PRODUCT;
 }
 
-static size_t workspace(const vkd_convolution *s, method m) {
-    return m == WINOGRAD ? vkd_winograd_workspace(s, vkd_winograd_choose(s))
-           : m == DIRECT ? vkd_direct_workspace(s)
+size_t vkd_convolution_forward_workspace(const vkd_convolution *s) {
+    const method m = forward_method(s);
+    return m == WINOGRAD ? vkd_winograd_forward_workspace(s, vkd_winograd_choose(s))
+           : m == DIRECT ? vkd_direct_forward_workspace(s)
                          : 0;
 }
 
-size_t vkd_convolution_forward_workspace(const vkd_convolution *s) {
-    return workspace(s, forward_method(s));
+static size_t adjoint_workspace(const vkd_convolution *s) {
+    const method m = adjoint_method(s);
+    return m == WINOGRAD ? vkd_winograd_adjoint_workspace(s, vkd_winograd_choose(s))
+           : m == DIRECT ? vkd_direct_adjoint_workspace(s)
+                         : 0;
 }
 
-size_t vkd_convolution_workspace(const vkd_convolution *s) { // the adjoint's method is the forward's, or none
-    const size_t there = workspace(s, forward_method(s)), gradient = workspace(s, gradient_method(s));
-    return there > gradient ? there : gradient;
+static size_t gradient_workspace(const vkd_convolution *s) {
+    return gradient_method(s) == DIRECT ? vkd_direct_gradient_workspace(s) : 0;
+}
+
+static size_t larger(size_t a, size_t b) {
+    return a > b ? a : b;
+}
+
+size_t vkd_convolution_workspace(const vkd_convolution *s) {
+    return larger(vkd_convolution_forward_workspace(s), larger(adjoint_workspace(s), gradient_workspace(s)));
+}
+
+vkd_convolution vkd_convolution_within(vkd_convolution s, size_t floats) {
+    while (s.threads > 1 && vkd_convolution_workspace(&s) > floats)
+        --s.threads;
+    if (vkd_convolution_workspace(&s) > floats) s.c = 0;
+    return s;
 }
 
 bool vkd_convolution_forward(const vkd_convolution *s, const float *weights, const float *bias,

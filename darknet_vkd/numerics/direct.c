@@ -1,5 +1,6 @@
 #include "numerics/direct.h"
 
+#include <limits.h>
 #include <string.h>
 
 #include "numerics/panel.h"
@@ -196,10 +197,24 @@ static double row_of_planes(const vkd_convolution *s) {
     return planes * ((double)s->w / s->stride + 2.0 * s->size);
 }
 
+// A sheet of one row, its longest but for what stays in the cache, the weights of a filter, and a padded row
+// or column can be numbered in an int, with room to round up.
+static bool is_countable(const vkd_convolution *s) {
+    static const double most = INT_MAX / 2;
+    const double channels = s->c > s->n ? s->c : s->n, size = s->size;
+    return row_of_planes(s) <= MOST_IN_A_ROW && row_of_planes(s) * (1 + size / s->stride) <= most &&
+           channels * size * size <= most && s->h + 2 * size <= most && s->w + 2 * size <= most;
+}
+
 bool vkd_direct_serves(const vkd_convolution *s) {
     return s->c > 0 && s->n > 0 && s->h > 0 && s->w > 0 && s->size > 0 && s->stride > 0 && s->pad >= 0 &&
-           s->pad < s->size && s->h + 2 * s->pad >= s->size && s->w + 2 * s->pad >= s->size &&
-           s->threads > 0 && row_of_planes(s) <= MOST_IN_A_ROW;
+           s->pad < s->size && s->threads > 0 && is_countable(s) && s->h + 2 * s->pad >= s->size &&
+           s->w + 2 * s->pad >= s->size;
+}
+
+static bool accepts(const vkd_convolution *s, int batch) {
+    return vkd_direct_serves(s) && batch > 0 &&
+           batch <= INT_MAX / (s->h + 2 * s->size); // blocks of all images
 }
 
 static plan forward_plan(const vkd_convolution *s) {
@@ -211,9 +226,19 @@ static plan adjoint_plan(const vkd_convolution *s) { // stride 1
     return make_plan(s->n, p.out_h, p.out_w, s->c, s->size, 1, s->size - 1 - s->pad);
 }
 
+size_t vkd_direct_forward_workspace(const vkd_convolution *s) {
+    const plan p = forward_plan(s);
+    return convolve_floats(&p, s->threads);
+}
+
+size_t vkd_direct_adjoint_workspace(const vkd_convolution *s) {
+    const plan p = adjoint_plan(s);
+    return convolve_floats(&p, s->threads);
+}
+
 vkd_status vkd_direct_forward(const vkd_convolution *s, const float *weights, const float *bias,
                               const float *x, int batch, float *y, vkd_epilogue epilogue, float *workspace) {
-    if (!vkd_direct_serves(s) || batch < 1) return VKD_INVALID_ARGUMENT;
+    if (!accepts(s, batch)) return VKD_INVALID_ARGUMENT;
     const plan p = forward_plan(s);
     const destination d = {.y = y, .bias = bias, .epilogue = epilogue};
     convolve(&p, s->threads, weights, 0, x, batch, &d, workspace);
@@ -222,7 +247,7 @@ vkd_status vkd_direct_forward(const vkd_convolution *s, const float *weights, co
 
 vkd_status vkd_direct_adjoint(const vkd_convolution *s, const float *weights, const float *dy, int batch,
                               float *dx, float *workspace) {
-    if (!vkd_direct_serves(s) || batch < 1 || s->stride != 1) return VKD_INVALID_ARGUMENT;
+    if (!accepts(s, batch) || s->stride != 1) return VKD_INVALID_ARGUMENT;
     const plan p = adjoint_plan(s);
     const destination d = {.y = dx, .add = 1};
     convolve(&p, s->threads, weights, 1, dy, batch, &d, workspace);
@@ -258,6 +283,11 @@ static size_t gradient_thread(const gradient *g) {
 
 static size_t gradient_floats(const gradient *g, int threads) {
     return (size_t)g->weights + (size_t)threads * gradient_thread(g);
+}
+
+size_t vkd_direct_gradient_workspace(const vkd_convolution *s) {
+    const gradient g = make_gradient(s);
+    return gradient_floats(&g, s->threads);
 }
 
 // Lane i = (i & step ? b : a)[i] + [i ^ step].
@@ -341,7 +371,7 @@ static void gradient_group(const gradient *g, const int *offsets, const float *x
 
 vkd_status vkd_direct_gradient(const vkd_convolution *s, const float *x, const float *dy, int batch,
                                float *dweights, float *workspace) {
-    if (!vkd_direct_serves(s) || batch < 1) return VKD_INVALID_ARGUMENT;
+    if (!accepts(s, batch)) return VKD_INVALID_ARGUMENT;
     const gradient g = make_gradient(s);
     void *room = workspace;
     int *offsets = room;
@@ -367,16 +397,4 @@ vkd_status vkd_direct_gradient(const vkd_convolution *s, const float *x, const f
                 to[i] += sums[i * FILTERS];
         }
     return VKD_OK;
-}
-
-size_t vkd_direct_workspace(const vkd_convolution *s) {
-    const gradient g = make_gradient(s);
-    size_t size = convolve_floats(&g.p, s->threads), other = gradient_floats(&g, s->threads);
-    if (other > size) size = other;
-    if (s->stride == 1) {
-        const plan back = adjoint_plan(s);
-        other = convolve_floats(&back, s->threads);
-        if (other > size) size = other;
-    }
-    return size;
 }

@@ -1,5 +1,6 @@
 #include "numerics/winograd.h"
 
+#include <limits.h>
 #include <string.h>
 
 #include "numerics/panel.h"
@@ -52,8 +53,17 @@ static void share_rows(plan *p, int rows, int threads) {
     set_rows(p, (rows + even - 1) / even);
 }
 
+// A matrix of a block, a row of tiles at least, can be numbered in an int, with room to round up; and e^2 of
+// the channels.
+static int is_countable(const vkd_convolution *s) {
+    static const double most = INT_MAX / 2;
+    const double channels = s->c > s->n ? s->c : s->n;
+    return channels * (s->w + 2.0 * MOST_TILES) <= most && channels * LARGEST * LARGEST <= most &&
+           s->h <= INT_MAX / 2;
+}
+
 static int fits(const vkd_convolution *s) {
-    return s->size == 3 && s->stride == 1 && s->pad == 1;
+    return s->size == 3 && s->stride == 1 && s->pad == 1 && is_countable(s);
 }
 
 // With fewer channels the transforms cost more than the products save. Tiles of 4 x 4 save more products but
@@ -107,10 +117,14 @@ static size_t workspace_floats(const plan *p, int threads) {
     return offsets_floats(p) + weights_floats(p) + (size_t)threads * block_floats(p);
 }
 
-size_t vkd_winograd_workspace(const vkd_convolution *s, int m) {
-    const plan there = make_plan(s, m, s->c, s->n), back = make_plan(s, m, s->n, s->c);
-    const size_t a = workspace_floats(&there, s->threads), b = workspace_floats(&back, s->threads);
-    return a > b ? a : b;
+size_t vkd_winograd_forward_workspace(const vkd_convolution *s, int m) {
+    const plan p = make_plan(s, m, s->c, s->n);
+    return workspace_floats(&p, s->threads);
+}
+
+size_t vkd_winograd_adjoint_workspace(const vkd_convolution *s, int m) {
+    const plan p = make_plan(s, m, s->n, s->c);
+    return workspace_floats(&p, s->threads);
 }
 
 // ---- one-dimensional transforms of rows of tiles
@@ -395,7 +409,7 @@ static void convolve_block(const plan *p, const int *offsets, const float *U, co
 
 static int valid(const vkd_convolution *s, int m, int batch) {
     return (m == 2 || m == 4) && fits(s) && s->c > 0 && s->n > 0 && s->h > 0 && s->w > 0 && s->threads > 0 &&
-           batch > 0;
+           batch > 0 && batch <= INT_MAX / (s->h + LARGEST);
 }
 
 static void convolve(const vkd_convolution *s, plan *p, const float *weights, int turned, const float *x,

@@ -10,13 +10,16 @@
 #include "numerics/convolution.h"
 #include "numerics/status.h"
 
-// A good m for this shape; 0 where another way is better (few channels, tiny grids, another kernel).
+// A good m for this shape; 0 where another way is better (few channels, tiny grids, another kernel), and
+// where a block cannot be numbered in an int.
 int vkd_winograd_choose(const vkd_convolution *s);
 
 // Floats of `workspace` below: the transformed weights, and a block of tiles for every thread.
-size_t vkd_winograd_workspace(const vkd_convolution *s, int m);
+size_t vkd_winograd_forward_workspace(const vkd_convolution *s, int m);
+size_t vkd_winograd_adjoint_workspace(const vkd_convolution *s, int m);
 
-// y = epilogue(weights * x + bias). y is not x. VKD_INVALID_ARGUMENT: sizes below 1, another m or kernel.
+// y = epilogue(weights * x + bias). y is not x. VKD_INVALID_ARGUMENT: sizes below 1, another m or kernel, a
+// shape beyond int. A pixel that is not finite makes NaN of all its tiles.
 vkd_status vkd_winograd_forward(const vkd_convolution *s, int m,
                                 const float *weights, // (n,c,3,3)
                                 const float *bias,    // (n) or NULL for none

@@ -21,6 +21,12 @@ typedef struct work {
     float *weights, *bias, *x, *y, *workspace;
 } work;
 
+// A workspace of its exact size: the address sanitizer checks it.
+static void room(work *k, size_t size) {
+    free(k->workspace);
+    k->workspace = floats(size);
+}
+
 static work make(shape t, int m, int threads) {
     work k = {.s = {t.c, t.h, t.w, t.n, 3, 1, 1, threads}, .m = m};
     k.in = (size_t)t.batch * (size_t)t.c * (size_t)t.h * (size_t)t.w;
@@ -29,8 +35,7 @@ static work make(shape t, int m, int threads) {
     k.bias = normal_floats((size_t)t.n, 2);
     k.x = normal_floats(k.in, 3);
     k.y = normal_floats(k.out, 4); // =, not +=
-    k.workspace =
-        floats(vkd_winograd_workspace(&k.s, k.m)); // its exact size: the address sanitizer checks it
+    room(&k, vkd_winograd_forward_workspace(&k.s, k.m));
     return k;
 }
 
@@ -101,6 +106,7 @@ static void adjoint(void **state) {
                   *before = copy_floats(dx, k.in);
             assert_ok(vkd_winograd_forward(&k.s, m, k.weights, NULL, k.x, t.batch, k.y, VKD_EPILOGUE_LINEAR,
                                            k.workspace));
+            room(&k, vkd_winograd_adjoint_workspace(&k.s, m));
             assert_ok(vkd_winograd_adjoint(&k.s, m, k.weights, dy, t.batch, dx, k.workspace));
             double there = dot_floats(k.y, dy, k.out), back = 0, size = 0;
             for (size_t j = 0; j < k.in; ++j) {
