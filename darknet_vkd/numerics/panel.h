@@ -41,7 +41,7 @@ INLINE void multiply(const int count, const float *x, const int *offsets, const 
         lanes pixels[VECTORS];
         UNROLL for (int v = 0; v < count; ++v) pixels[v] = *(const lanes *)(x + offsets[t] + v * LANES);
         UNROLL for (int f = 0; f < FILTERS; ++f) {
-            lanes weight = (lanes){0} + panel[f];
+            lanes weight = panel[f] - (lanes){0}; // a plain broadcast: x - 0 is x, where 0 + x is not of -0
             HOLD(weight);
             UNROLL for (int v = 0; v < count; ++v) sum[f][v] += weight * pixels[v];
         }
