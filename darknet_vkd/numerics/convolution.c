@@ -9,7 +9,7 @@ typedef enum method { PRODUCT, DIRECT, WINOGRAD } method;
 enum { FEW_WEIGHTS = 1500000 };
 
 static method forward_method(const vkd_convolution *s) {
-    if (vkd_winograd_choose(s)) return WINOGRAD;
+    if (vkd_winograd_serves(s)) return WINOGRAD;
     return vkd_direct_serves(s) ? DIRECT : PRODUCT;
 }
 
@@ -24,14 +24,14 @@ static method gradient_method(const vkd_convolution *s) {
 
 size_t vkd_convolution_forward_workspace(const vkd_convolution *s) {
     const method m = forward_method(s);
-    return m == WINOGRAD ? vkd_winograd_forward_workspace(s, vkd_winograd_choose(s))
+    return m == WINOGRAD ? vkd_winograd_forward_workspace(s)
            : m == DIRECT ? vkd_direct_forward_workspace(s)
                          : 0;
 }
 
 static size_t adjoint_workspace(const vkd_convolution *s) {
     const method m = adjoint_method(s);
-    return m == WINOGRAD ? vkd_winograd_adjoint_workspace(s, vkd_winograd_choose(s))
+    return m == WINOGRAD ? vkd_winograd_adjoint_workspace(s)
            : m == DIRECT ? vkd_direct_adjoint_workspace(s)
                          : 0;
 }
@@ -58,17 +58,14 @@ vkd_convolution vkd_convolution_within(vkd_convolution s, size_t floats) {
 bool vkd_convolution_forward(const vkd_convolution *s, const float *weights, const float *bias,
                              const float *x, int batch, float *y, vkd_epilogue epilogue, float *workspace) {
     const method m = forward_method(s);
-    if (m == WINOGRAD)
-        return !vkd_winograd_forward(s, vkd_winograd_choose(s), weights, bias, x, batch, y, epilogue,
-                                     workspace);
+    if (m == WINOGRAD) return !vkd_winograd_forward(s, weights, bias, x, batch, y, epilogue, workspace);
     return m == DIRECT && !vkd_direct_forward(s, weights, bias, x, batch, y, epilogue, workspace);
 }
 
 bool vkd_convolution_adjoint(const vkd_convolution *s, const float *weights, const float *dy, int batch,
                              float *dx, float *workspace) {
     const method m = adjoint_method(s);
-    if (m == WINOGRAD)
-        return !vkd_winograd_adjoint(s, vkd_winograd_choose(s), weights, dy, batch, dx, workspace);
+    if (m == WINOGRAD) return !vkd_winograd_adjoint(s, weights, dy, batch, dx, workspace);
     return m == DIRECT && !vkd_direct_adjoint(s, weights, dy, batch, dx, workspace);
 }
 

@@ -3,6 +3,7 @@
 #include <limits.h>
 #include <string.h>
 
+#include "numerics/destination.h"
 #include "numerics/panel.h"
 #include "numerics/parallel.h"
 
@@ -98,28 +99,6 @@ static void read_sheet(const plan *p, const float *image, int first_row, float *
 // ---- forward
 // -------------------------------------------------------------------------------------------------
 
-typedef struct destination {
-    float *y;
-    const float *bias; // NULL: none
-    vkd_epilogue epilogue;
-    int add; // += instead of =
-} destination;
-
-static void write_row(const float *restrict from, float *restrict to, int count, float bias,
-                      const destination *d) {
-    if (d->add)
-        for (int x = 0; x < count; ++x)
-            to[x] += from[x];
-    else if (d->epilogue == VKD_EPILOGUE_LEAKY)
-        for (int x = 0; x < count; ++x) {
-            const float v = from[x] + bias;
-            to[x] = v > 0 ? v : 0.1f * v;
-        }
-    else
-        for (int x = 0; x < count; ++x)
-            to[x] = from[x] + bias;
-}
-
 static int panels(const plan *p) {
     return panels_of(p->n);
 }
@@ -135,16 +114,15 @@ static void convolve_block(const plan *p, const int *offsets, const float *packe
     float *sheet = work, *out = sheet + p->sheet;
     read_sheet(p, x + (size_t)image * (size_t)p->c * (size_t)p->h * (size_t)p->w, first, sheet);
     for (int k = 0; k < panels(p); ++k) {
-        multiply_run(sheet, offsets, packed + (size_t)k * FILTERS * (size_t)p->weights, p->weights, p->run,
-                     out, (size_t)p->padded);
+        multiply_run(sheet, offsets, packed + (size_t)k * FILTERS * (size_t)p->weights, 0, 1, p->weights,
+                     p->run, false, out, (size_t)p->padded);
         for (int f = 0; f < FILTERS && k * FILTERS + f < p->n; ++f) {
             const int n = k * FILTERS + f;
+            const size_t channel = (size_t)image * (size_t)p->n + (size_t)n;
             for (int r = 0; r < rows; ++r)
                 write_row(out + (size_t)f * (size_t)p->padded + (size_t)(r * p->pitch),
-                          d->y + (((size_t)image * (size_t)p->n + (size_t)n) * (size_t)p->out_h +
-                                  (size_t)(first + r)) *
-                                     (size_t)p->out_w,
-                          p->out_w, d->bias ? d->bias[n] : 0, d);
+                          (channel * (size_t)p->out_h + (size_t)(first + r)) * (size_t)p->out_w, p->out_w, n,
+                          d);
         }
     }
 }
@@ -249,7 +227,7 @@ vkd_status vkd_direct_adjoint(const vkd_convolution *s, const float *weights, co
                               float *dx, float *workspace) {
     if (!accepts(s, batch) || s->stride != 1) return VKD_INVALID_ARGUMENT;
     const plan p = adjoint_plan(s);
-    const destination d = {.y = dx, .add = 1};
+    const destination d = {.y = dx, .add = true};
     convolve(&p, s->threads, weights, 1, dy, batch, &d, workspace);
     return VKD_OK;
 }

@@ -276,12 +276,12 @@ static void shapes_beyond_int(void **state) {
                                         {32, 32, 1 << 26, 32, 3, 1, 1, 1},
                                         {32, INT_MAX - 1, 32, 32, 3, 1, 1, 1}};
     for (size_t i = 0; i < COUNT(winograd); ++i)
-        assert_int_equal(vkd_winograd_choose(&winograd[i]), 0);
+        assert_int_equal(vkd_winograd_serves(&winograd[i]), 0);
     float x[64] = {0};
     const vkd_convolution one = {1, 1, 1, 1, 3, 1, 1, 1}; // batches
     assert_int_equal(vkd_direct_forward(&one, x, NULL, x, INT_MAX, x, VKD_EPILOGUE_LINEAR, x),
                      VKD_INVALID_ARGUMENT);
-    assert_int_equal(vkd_winograd_forward(&one, 2, x, NULL, x, INT_MAX, x, VKD_EPILOGUE_LINEAR, x),
+    assert_int_equal(vkd_winograd_forward(&one, x, NULL, x, INT_MAX, x, VKD_EPILOGUE_LINEAR, x),
                      VKD_INVALID_ARGUMENT);
 }
 
