@@ -18,6 +18,7 @@ static method adjoint_method(const vkd_convolution *s) {
 }
 
 static method gradient_method(const vkd_convolution *s) {
+    if (vkd_winograd_gradient_serves(s)) return WINOGRAD;
     const bool few = (size_t)s->n * (size_t)s->c * (size_t)s->size * (size_t)s->size <= FEW_WEIGHTS;
     return few && vkd_direct_serves(s) ? DIRECT : PRODUCT;
 }
@@ -37,7 +38,10 @@ static size_t adjoint_workspace(const vkd_convolution *s) {
 }
 
 static size_t gradient_workspace(const vkd_convolution *s) {
-    return gradient_method(s) == DIRECT ? vkd_direct_gradient_workspace(s) : 0;
+    const method m = gradient_method(s);
+    return m == WINOGRAD ? vkd_winograd_gradient_workspace(s)
+           : m == DIRECT ? vkd_direct_gradient_workspace(s)
+                         : 0;
 }
 
 static size_t larger(size_t a, size_t b) {
@@ -71,5 +75,7 @@ bool vkd_convolution_adjoint(const vkd_convolution *s, const float *weights, con
 
 bool vkd_convolution_gradient(const vkd_convolution *s, const float *x, const float *dy, int batch,
                               float *dweights, float *workspace) {
-    return gradient_method(s) == DIRECT && !vkd_direct_gradient(s, x, dy, batch, dweights, workspace);
+    const method m = gradient_method(s);
+    if (m == WINOGRAD) return !vkd_winograd_gradient(s, x, dy, batch, dweights, workspace);
+    return m == DIRECT && !vkd_direct_gradient(s, x, dy, batch, dweights, workspace);
 }

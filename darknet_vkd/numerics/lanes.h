@@ -2,6 +2,9 @@
 #ifndef VKD_NUMERICS_LANES_H
 #define VKD_NUMERICS_LANES_H
 
+#include <stddef.h>
+#include <stdint.h>
+
 // FILTERS x VECTORS accumulators, and what they are made of, fill the registers.
 #if defined __AVX512F__
 enum { LANES = 16, FILTERS = 8 };
@@ -19,6 +22,12 @@ typedef int lane_numbers __attribute__((vector_size(LANES * sizeof(int))));
 
 static inline int round_up(int x, int step) {
     return (x + step - 1) / step * step;
+}
+
+// The first vector in a workspace that lies whole in a cache line; LANES - 1 floats may be lost before it.
+static inline void *whole_line(float *workspace) {
+    const size_t beyond = (uintptr_t)workspace / sizeof(float) % LANES;
+    return beyond ? workspace + LANES - beyond : workspace;
 }
 
 static inline int panels_of(int filters) {

@@ -94,19 +94,20 @@ static int images_beside(const vkd_tiles *t, int image) {
     return t->batch - image < t->across ? t->batch - image : t->across;
 }
 
-// A line is pixel row i of all the block's tiles, image row after image row: 4 columns of them from -1 on,
-// zeros outside. The two columns behind, which the last tile reads as well, stand in `ends`.
+// A line is pixel row i of all the block's tiles, image row after image row: 4 columns of each, zeros
+// outside. With border = 1 rows and columns begin at -1, and the two columns behind, which the last tile
+// reads as well, stand in `ends`.
 static void read_line(const vkd_tiles *t, const vkd_tile_block *b, const float *x, size_t image_floats, int i,
-                      float *line, float *ends) {
+                      int border, float *line, float *ends) {
     const int width = TILE_OUT * t->columns;
     for (int r = 0; r < b->rows; ++r, line += width, ends += 2) {
         const int row = b->first + r;
         int at = 0, image, y;
         ends[0] = ends[1] = 0; // the second lies behind the mosaic
-        if (find_row(t, row / t->rows_each, row % t->rows_each * TILE_OUT + i - 1, &image, &y))
+        if (find_row(t, row / t->rows_each, row % t->rows_each * TILE_OUT + i - border, &image, &y))
             for (int k = 0; k < images_beside(t, image); ++k) {
                 const float *from = x + (size_t)(image + k) * image_floats + (size_t)y * (size_t)t->w;
-                line[at++] = 0;
+                if (k || border) line[at++] = 0;
                 const int count = width - at < t->w ? width - at : t->w; // the last column may be behind
                 memcpy(line + at, from, (size_t)count * sizeof *line);
                 if (count < t->w) ends[0] = from[t->w - 1];
@@ -117,9 +118,8 @@ static void read_line(const vkd_tiles *t, const vkd_tile_block *b, const float *
     }
 }
 
-// Column j of the tiles at out + j * tiles: the last two are the first two of the next tile.
-static void split_line(const vkd_tiles *t, const vkd_tile_block *b, const float *restrict line,
-                       const float *restrict ends, float *restrict out) {
+// Column j of the tiles at out + j * tiles.
+static void split_line(const vkd_tile_block *b, const float *restrict line, float *restrict out) {
     const size_t step = (size_t)b->tiles;
     for (size_t i = 0; i < step; ++i) {
         out[i] = line[4 * i];
@@ -127,6 +127,11 @@ static void split_line(const vkd_tiles *t, const vkd_tile_block *b, const float 
         out[2 * step + i] = line[4 * i + 2];
         out[3 * step + i] = line[4 * i + 3];
     }
+}
+
+// The last two columns are the first two of the next tile.
+static void overlap(const vkd_tiles *t, const vkd_tile_block *b, const float *ends, float *out) {
+    const size_t step = (size_t)b->tiles;
     for (int j = 0; j < 2; ++j) {
         float *to = out + (size_t)(TILE_OUT + j) * step;
         memcpy(to, out + (size_t)j * step + 1, (step - 1) * sizeof *to);
@@ -146,14 +151,49 @@ void vkd_tiles_read(const vkd_tiles *t, const vkd_tile_block *b, const float *x,
           *ends = row + TILE_IN * tiles, *ends_down = ends + TILE_IN * ends_size;
     for (int i = 0; i < TILE_IN; ++i) {
         float *line = lines + (size_t)i * size;
-        read_line(t, b, x, image, i, line, ends + (size_t)i * ends_size);
+        read_line(t, b, x, image, i, 1, line, ends + (size_t)i * ends_size);
         memset(line + used, 0, (size - used) * sizeof *line); // no tiles, to the end of a vector
     }
     transform_in(lines, size, down, size, size);
     transform_in(ends, ends_size, ends_down, ends_size, ends_size);
     for (size_t i = 0; i < TILE_IN; ++i) {
-        split_line(t, b, down + i * size, ends_down + i * ends_size, row);
+        split_line(b, down + i * size, row);
+        overlap(t, b, ends_down + i * ends_size, row);
         transform_in(row, tiles, V + i * TILE_IN * step, step, tiles);
+    }
+}
+
+// A dY
+static void transform_gradient(const float *restrict in, size_t step_in, float *restrict out, size_t step_out,
+                               size_t count) {
+    for (size_t t = 0; t < count; ++t) {
+        const float a = in[t], b = in[step_in + t], c = in[2 * step_in + t], d = in[3 * step_in + t];
+        const float p = a + c, q = b + d, r = a + 4 * c, s = 2 * b + 8 * d;
+        out[t] = a;
+        out[step_out + t] = p + q;
+        out[2 * step_out + t] = p - q;
+        out[3 * step_out + t] = r + s;
+        out[4 * step_out + t] = r - s;
+        out[5 * step_out + t] = d;
+    }
+}
+
+void vkd_tiles_read_gradient(const vkd_tiles *t, const vkd_tile_block *b, const float *dy, int channels,
+                             float *Y, size_t step, float *room) {
+    const size_t tiles = (size_t)b->tiles, size = line_floats(b->tiles);
+    const size_t used = (size_t)(b->rows * TILE_OUT * t->columns);
+    const size_t image = (size_t)channels * (size_t)t->h * (size_t)t->w;
+    float *lines = room, *down = lines + TILE_OUT * size, *row = down + TILE_IN * size,
+          *no_ends = row + TILE_OUT * tiles;
+    for (int i = 0; i < TILE_OUT; ++i) {
+        float *line = lines + (size_t)i * size;
+        read_line(t, b, dy, image, i, 0, line, no_ends);
+        memset(line + used, 0, (size - used) * sizeof *line);
+    }
+    transform_gradient(lines, size, down, size, size);
+    for (size_t i = 0; i < TILE_IN; ++i) {
+        split_line(b, down + i * size, row);
+        transform_gradient(row, tiles, Y + i * TILE_IN * step, step, tiles);
     }
 }
 

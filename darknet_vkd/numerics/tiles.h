@@ -43,6 +43,10 @@ void vkd_tiles_read(const vkd_tiles *t, const vkd_tile_block *b,
                     int channels,   // of an image
                     float *V, size_t step, float *room);
 
+// Y (TILE_POINTS,tiles) = A dY A' of the block's tiles of one channel of dy, the adjoint of vkd_tiles_write.
+void vkd_tiles_read_gradient(const vkd_tiles *t, const vkd_tile_block *b, const float *dy, int channels,
+                             float *Y, size_t step, float *room);
+
 // A'M A of M (TILE_POINTS,tiles), matrices `step` apart, to channel n of `channels` of the output.
 void vkd_tiles_write(const vkd_tiles *t, const vkd_tile_block *b, const float *M, size_t step, int n,
                      int channels, const destination *d, float *room);

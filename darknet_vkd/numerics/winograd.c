@@ -1,7 +1,6 @@
 #include "numerics/winograd.h"
 
 #include <limits.h>
-#include <stdint.h>
 #include <string.h>
 
 #include "numerics/panel.h"
@@ -264,14 +263,9 @@ static void share_blocks(const work *k, int rows, float *V, float *own) {
     }
 }
 
-static bool accepts(const vkd_convolution *s, int batch) {
+bool vkd_winograd_accepts(const vkd_convolution *s, int batch) {
     return fits(s) && s->c > 0 && s->n > 0 && s->h > 0 && s->w > 0 && s->threads > 0 && batch > 0 &&
            batch <= INT_MAX / (s->h + 2 * TILE_IN);
-}
-
-static float *whole_line(float *workspace) {
-    const size_t beyond = (uintptr_t)workspace / sizeof(float) % LANES;
-    return beyond ? workspace + LANES - beyond : workspace;
 }
 
 static void convolve(const plan *p, const filters *f, const float *x, int batch, const destination *d,
@@ -316,7 +310,7 @@ static void convolve(const plan *p, const filters *f, const float *x, int batch,
 vkd_status vkd_winograd_forward(const vkd_convolution *s, const float *weights, const float *bias,
                                 const float *x, int batch, float *y, vkd_epilogue epilogue,
                                 float *workspace) {
-    if (!accepts(s, batch)) return VKD_INVALID_ARGUMENT;
+    if (!vkd_winograd_accepts(s, batch)) return VKD_INVALID_ARGUMENT;
     const plan p = make_plan(s, s->c, s->n);
     const filters f = {weights, false};
     const destination d = {.y = y, .bias = bias, .epilogue = epilogue};
@@ -326,7 +320,7 @@ vkd_status vkd_winograd_forward(const vkd_convolution *s, const float *weights, 
 
 vkd_status vkd_winograd_adjoint(const vkd_convolution *s, const float *weights, const float *dy, int batch,
                                 float *dx, float *workspace) {
-    if (!accepts(s, batch)) return VKD_INVALID_ARGUMENT;
+    if (!vkd_winograd_accepts(s, batch)) return VKD_INVALID_ARGUMENT;
     const plan p = make_plan(s, s->n, s->c);
     const filters f = {weights, true};
     const destination d = {.y = dx, .add = true};

@@ -15,6 +15,9 @@
 // cannot be numbered in an int.
 bool vkd_winograd_serves(const vkd_convolution *s);
 
+// Whether it can be done at all, for so many images.
+bool vkd_winograd_accepts(const vkd_convolution *s, int batch);
+
 // Floats of `workspace` below, for a shape that is served.
 size_t vkd_winograd_forward_workspace(const vkd_convolution *s);
 size_t vkd_winograd_adjoint_workspace(const vkd_convolution *s);
@@ -38,5 +41,13 @@ vkd_status vkd_winograd_adjoint(const vkd_convolution *s,
                                 int batch,
                                 float *dx, // (batch,c,h,w) +=
                                 float *workspace);
+
+// dweights += the gradient in the weights, the same bits for any number of threads (winograd_gradient.c). It
+// wants a few channels more than the other two.
+bool vkd_winograd_gradient_serves(const vkd_convolution *s);
+size_t vkd_winograd_gradient_workspace(const vkd_convolution *s);
+vkd_status vkd_winograd_gradient(const vkd_convolution *s, const float *x, const float *dy, int batch,
+                                 float *dweights, // (n,c,3,3) +=
+                                 float *workspace);
 
 #endif

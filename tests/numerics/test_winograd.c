@@ -124,22 +124,68 @@ static void adjoint(void **state) {
     }
 }
 
+// The plain sums in float64, and += what was there.
+static void gradient(void **state) {
+    (void)state;
+    for (size_t i = 0; i < COUNT(shapes); ++i) {
+        const shape t = shapes[i];
+        work k = make(t, vkd_threads());
+        const size_t filters = (size_t)t.n * (size_t)t.c * 9;
+        float *dy = k.y, *dw = normal_floats(filters, 5), *before = copy_floats(dw, filters);
+        double *sum = doubles(filters), *size = doubles(filters), error = 0, scale = 0;
+        room(&k, vkd_winograd_gradient_workspace(&k.s));
+        assert_ok(vkd_winograd_gradient(&k.s, k.x, dy, t.batch, dw, k.workspace));
+        for (int b = 0; b < t.batch; ++b)
+            for (int y = 0; y < t.h; ++y)
+                for (int x = 0; x < t.w; ++x)
+                    for (int v = 0; v < 9; ++v) {
+                        const int from = y + v / 3 - 1, at = x + v % 3 - 1;
+                        if (from < 0 || from >= t.h || at < 0 || at >= t.w) continue;
+                        for (int n = 0; n < t.n; ++n)
+                            for (int c = 0; c < t.c; ++c) {
+                                const double term = (double)dy[((b * t.n + n) * t.h + y) * t.w + x] *
+                                                    k.x[((b * t.c + c) * t.h + from) * t.w + at];
+                                sum[(n * t.c + c) * 9 + v] += term;
+                                size[(n * t.c + c) * 9 + v] += fabs(term);
+                            }
+                    }
+        for (size_t j = 0; j < filters; ++j) {
+            error += pow((double)dw[j] - before[j] - sum[j], 2);
+            scale += pow(size[j] + fabs(before[j]), 2);
+        }
+        assert_below(sqrt(error / scale) / EPS32, 8);
+        free(dw);
+        free(before);
+        free(sum);
+        free(size);
+        drop(&k);
+    }
+}
+
 static void same_for_every_number_of_threads(void **state) {
     (void)state;
     const shape of[] = {
         {40, 30, 33, 21, 3}, {40, 130, 13, 13, 3}, {300, 450, 13, 13, 5}, {300, 450, 9, 190, 2}};
     for (size_t i = 0; i < COUNT(of); ++i) {
         const shape t = of[i];
-        float *first = NULL;
+        float *first = NULL, *first_dw = NULL;
         for (int threads = 1; threads <= 4; ++threads) {
             work k = make(t, threads);
             assert_ok(vkd_winograd_forward(&k.s, k.weights, k.bias, k.x, t.batch, k.y, VKD_EPILOGUE_LEAKY,
                                            k.workspace));
             if (first) assert_memory_equal(first, k.y, k.out * sizeof *first);
             if (!first) first = copy_floats(k.y, k.out);
+            const size_t filters = (size_t)t.n * (size_t)t.c * 9;
+            float *dw = floats(filters);
+            room(&k, vkd_winograd_gradient_workspace(&k.s));
+            assert_ok(vkd_winograd_gradient(&k.s, k.x, k.y, t.batch, dw, k.workspace));
+            if (first_dw) assert_memory_equal(first_dw, dw, filters * sizeof *dw);
+            if (!first_dw) first_dw = copy_floats(dw, filters);
+            free(dw);
             drop(&k);
         }
         free(first);
+        free(first_dw);
     }
 }
 
@@ -183,6 +229,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(forward),
         cmocka_unit_test(adjoint),
+        cmocka_unit_test(gradient),
         cmocka_unit_test(same_for_every_number_of_threads),
         cmocka_unit_test(a_nan_is_not_hidden),
         cmocka_unit_test(sizes),
