@@ -21,11 +21,27 @@ INSTALL_DEPS ?= 1
 SANITIZE ?= 0
 MARCH   ?= $(shell $(CC) -march=native -E -x c /dev/null >/dev/null 2>&1 && echo native)
 
-override BUILD := $(abspath $(BUILD))
-ROOT    := $(CURDIR)
+# ---- folders --------------------------------------------------------------------------------------------------
+
+# make splits names at blanks and has its own mind about # : and $. So the sources' folder is named nowhere, which may
+# have them in its path: everything is relative to it, or to a BUILD elsewhere, which may not.
+ifeq ($(wildcard scripts/check_folders.sh),)
+$(error run make in the folder of this Makefile, or with -C FOLDER)
+endif
+FOLDERS := $(shell scripts/check_folders.sh '$(subst ','\'',$(value BUILD))' 2>&1)
+ifeq ($(filter build=%,$(firstword $(FOLDERS))),)
+$(error $(FOLDERS))
+endif
+override BUILD := $(patsubst build=%,%,$(word 1,$(FOLDERS)))
+VKD_DOWNLOADS ?= $(patsubst downloads=%,%,$(word 2,$(FOLDERS)))
 HOST    := $(BUILD)/darknet
-PRISTINE := $(if $(DARKNET_SRC),$(BUILD)/source,$(ROOT)/build/download/darknet)
+PRISTINE := $(if $(DARKNET_SRC),$(BUILD)/source,$(VKD_DOWNLOADS)/darknet)
 DARKNET := $(HOST)/darknet
+# For programs that do not run in this folder. Between double quotes, in recipes.
+AT_BUILD := $(if $(filter /%,$(BUILD)),$(BUILD),$$PWD/$(BUILD))
+AT_DARKNET = $(AT_BUILD)/darknet/darknet
+# A build of its own within this one.
+WITHIN  = $(MAKE) --no-print-directory VKD_DOWNLOADS=$(VKD_DOWNLOADS) BUILD=$(BUILD)
 
 # ---- flags ----------------------------------------------------------------------------------------------------
 
@@ -88,9 +104,10 @@ HOST_TEST_CFLAGS = $(HOST_CFLAGS) -DVKD_DARKNET='"$(HOST)"'
 VKD_LDFLAGS = $(SANFLAGS) $(OMPFLAGS) $(BLASPATH) -llapacke -lopenblas -lm -pthread
 NVCCFLAGS ?= -O3 --compiler-options -fPIC
 
+# As seen from $(HOST), where Darknet is made; ../include leads to darknet_vkd.
 DARKNET_FLAGS = GPU=$(GPU) CUDNN=$(CUDNN) OPENCV=$(OPENCV) OPENMP=$(OPENMP) DEBUG=$(DEBUG) CC="$(CC)" \
-    VKD_CFLAGS="-I$(ROOT)/darknet_vkd $(ARCHFLAGS) $(BLASFLAGS) $(SANFLAGS) -Wno-stringop-truncation" VKD_LDFLAGS="$(VKD_LDFLAGS)" VKD_DEPS="$(BUILD)/flags" \
-    VKD_LIBS="$(LIBHOST) $(LIBVKD)" $(if $(SANFLAGS),OPTS="$(OPTS)") $(if $(filter fuzz,$(SANITIZE)),CPP=clang++)
+    VKD_CFLAGS="-I../include $(ARCHFLAGS) $(BLASFLAGS) $(SANFLAGS) -Wno-stringop-truncation" VKD_LDFLAGS="$(VKD_LDFLAGS)" VKD_DEPS=../flags \
+    VKD_LIBS="../libvkd_host.a ../libvkd.a" $(if $(SANFLAGS),OPTS="$(OPTS)") $(if $(filter fuzz,$(SANITIZE)),CPP=clang++)
 
 # ---- sources --------------------------------------------------------------------------------------------------
 
@@ -134,14 +151,15 @@ endif
 .DELETE_ON_ERROR:
 .SECONDARY:
 
-all: $(ROOT)/darknet $(COCO_CFGS)
+all: darknet $(COCO_CFGS)
 
 # The binary to use. With another BUILD, or for the sanitizers, it stays in its own folder.
-ifeq ($(BUILD), $(ROOT)/build)
-$(ROOT)/darknet: $(DARKNET)
+ifeq ($(BUILD), build)
+darknet: $(DARKNET)
 	@cp $< $@.new && mv $@.new $@
 else
-$(ROOT)/darknet: $(DARKNET)
+.PHONY: darknet
+darknet: $(DARKNET)
 endif
 
 # ---- the host -------------------------------------------------------------------------------------------------
@@ -150,10 +168,12 @@ endif
 deps:
 ifneq ($(INSTALL_DEPS), 0)
 	@scripts/install_deps.sh build $(if $(filter 1,$(OPENCV)),opencv)
+else
+	@CC='$(firstword $(CC))' scripts/install_deps.sh --check build $(if $(filter 1,$(OPENCV)),opencv) || true
 endif
 
 $(PRISTINE)/include/darknet.h: | deps
-	@scripts/fetch_darknet.sh $(PRISTINE) $(ROOT)/build/download
+	@scripts/fetch_darknet.sh $(PRISTINE) $(VKD_DOWNLOADS)
 
 $(HOST)/.patched: $(PRISTINE)/include/darknet.h scripts/patch_darknet.sh $(wildcard patches/series patches/*.patch)
 	@scripts/patch_darknet.sh $(PRISTINE) patches $(HOST)
@@ -162,6 +182,7 @@ $(HOST)/.patched: $(PRISTINE)/include/darknet.h scripts/patch_darknet.sh $(wildc
 # Other flags are another build: everything depends on this file, which changes only when they do.
 $(BUILD)/flags: FORCE | deps
 	@mkdir -p $(@D)
+	@[ "$$(readlink $(BUILD)/include)" = "$$PWD/darknet_vkd" ] || ln -sfn "$$PWD/darknet_vkd" $(BUILD)/include
 	@printf '%s\n' '$(VKD_CFLAGS) $(HOST_CFLAGS) $(subst ",,$(DARKNET_FLAGS)) $(NVCCFLAGS)' >$@.new
 	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
 
@@ -214,8 +235,8 @@ $(COCO_CFGS): $(BUILD)/cfg/coco/%.cfg: cfg/coco/%.taps scripts/join_cfg.sh $(HOS
 	@scripts/join_cfg.sh $(HOST)/cfg/$(firstword $(subst -from-, ,$*)).cfg $< >$@.new && mv $@.new $@
 
 # A few batches at full size, with random weights: shapes, memory and time, and nothing about accuracy.
-coco-check: $(ROOT)/darknet $(COCO_CFGS)
-	@DARKNET='$(DARKNET)' BUILD='$(BUILD)' scripts/coco_check.sh
+coco-check: darknet $(COCO_CFGS)
+	@DARKNET="$(AT_DARKNET)" BUILD="$(AT_BUILD)" scripts/coco_check.sh
 
 # ---- tests ----------------------------------------------------------------------------------------------------
 
@@ -250,23 +271,23 @@ endif
 
 $(LOW_TESTS) $(HOST_TESTS) $(REPLAYS) $(HOST_TOOLS): | test-deps
 
-tests: $(ROOT)/darknet $(COCO_CFGS) $(LOW_TESTS) $(HOST_TESTS) $(REPLAYS) $(HOST_TOOLS) $(KILL_AT)
+tests: darknet $(COCO_CFGS) $(LOW_TESTS) $(HOST_TESTS) $(REPLAYS) $(HOST_TOOLS) $(KILL_AT)
 
 test: tests
-	@BUILD='$(BUILD)' DARKNET='$(DARKNET)' SANITIZE='$(SANITIZE)' \
+	@BUILD="$(AT_BUILD)" DARKNET="$(AT_DARKNET)" SANITIZE='$(SANITIZE)' \
 	    scripts/run_tests.sh $(LOW_TESTS) $(HOST_TESTS) $(REPLAYS) $(SHELL_TESTS)
 
 # Runs killed at 200 moments, where `make test` takes a handful.
-kill-test: $(ROOT)/darknet $(KILL_AT)
-	@RUNS=$(or $(RUNS),200) BUILD='$(BUILD)' DARKNET='$(DARKNET)' SANITIZE='$(SANITIZE)' tests/end_to_end/41_killed.sh
+kill-test: darknet $(KILL_AT)
+	@RUNS=$(or $(RUNS),200) BUILD="$(AT_BUILD)" DARKNET="$(AT_DARKNET)" SANITIZE='$(SANITIZE)' tests/end_to_end/41_killed.sh
 
 # Any bytes as a cfg, for SECONDS_EACH seconds (or RUNS inputs) and each of two kinds of them: scripts/fuzz.sh.
 fuzz:
 ifneq ($(INSTALL_DEPS), 0)
 	@scripts/install_deps.sh build fuzz
 endif
-	@$(MAKE) --no-print-directory BUILD=$(ROOT)/build/fuzz CC=clang SANITIZE=fuzz OPENMP=0 fuzzers
-	@BUILD='$(ROOT)/build/fuzz' scripts/fuzz.sh
+	@$(WITHIN)/fuzz CC=clang SANITIZE=fuzz OPENMP=0 fuzzers
+	@BUILD="$(AT_BUILD)/fuzz" scripts/fuzz.sh
 
 fuzzers: $(FUZZERS) $(DARKNET)
 
@@ -287,55 +308,55 @@ $(FUZZERS): FUZZ_LDFLAGS := -fsanitize=fuzzer
 $(REPLAYS): FUZZ_LDFLAGS := -lcmocka
 
 asan:
-	@$(MAKE) --no-print-directory BUILD=$(ROOT)/build/asan SANITIZE=1 OPENMP=0 test
+	@$(WITHIN)/asan SANITIZE=1 OPENMP=0 test
 
 # Where threads meet: the loader's, the trainings that follow -seed, the measuring. Without OpenMP, whose runtime the
 # sanitizer does not see into, as it does not into OpenBLAS's threads. A race ends the program.
 TSAN_TESTS := $(BUILD)/tests/host/test_run $(BUILD)/tests/host/test_padding $(BUILD)/tests/host/test_pictures \
     $(wildcard $(addprefix tests/end_to_end/,30_*.sh 45_*.sh 46_*.sh 55_*.sh))
 tsan:
-	@$(MAKE) --no-print-directory BUILD=$(ROOT)/build/tsan SANITIZE=thread OPENMP=0 tsan-tests
+	@$(WITHIN)/tsan SANITIZE=thread OPENMP=0 tsan-tests
 
 tsan-tests: $(DARKNET) $(filter $(BUILD)/%,$(TSAN_TESTS)) $(HOST_TOOLS)
-	@TSAN_OPTIONS='halt_on_error=1 exitcode=66 report_thread_leaks=0' OPENBLAS_NUM_THREADS=1 TIMEOUT=600 BUILD='$(BUILD)' \
-	    DARKNET='$(DARKNET)' SANITIZE='$(SANITIZE)' scripts/run_tests.sh $(TSAN_TESTS)
+	@TSAN_OPTIONS='halt_on_error=1 exitcode=66 report_thread_leaks=0' OPENBLAS_NUM_THREADS=1 TIMEOUT=600 BUILD="$(AT_BUILD)" \
+	    DARKNET="$(AT_DARKNET)" SANITIZE='$(SANITIZE)' scripts/run_tests.sh $(TSAN_TESTS)
 
 # ---- the rest -------------------------------------------------------------------------------------------------
 
-demo demo-teacher demo-seeds: $(ROOT)/darknet
+demo demo-teacher demo-seeds: darknet
 ifneq ($(INSTALL_DEPS), 0)
 	@scripts/install_deps.sh demo
 endif
-	@DARKNET='$(DARKNET)' BUILD='$(BUILD)' scripts/$(subst -,_,$@).sh
+	@DARKNET="$(AT_DARKNET)" BUILD="$(AT_BUILD)" scripts/$(subst -,_,$@).sh
 
 # Trains what has no row in cfg/fashion/study.csv yet, and makes tables of the rows. STUDY_ARGS: --table, --seeds,
 # --jobs, --minutes; --plot FILE for the report.
-study: $(ROOT)/darknet
+study: darknet
 ifneq ($(INSTALL_DEPS), 0)
 	@scripts/install_deps.sh demo bench
 endif
-	@scripts/study.py run --darknet '$(DARKNET)' $(STUDY_ARGS)
+	@scripts/study.py run --darknet "$(AT_DARKNET)" $(STUDY_ARGS)
 
 study-report:
 	@scripts/study.py report $(STUDY_ARGS)
 
 # What a step costs: by its parts, beside PyTorch's, how it grows; then the demo's batches alone and distilled.
-bench: $(ROOT)/darknet bench-step
-	@DARKNET='$(DARKNET)' BUILD='$(BUILD)' scripts/bench.sh
+bench: darknet bench-step
+	@DARKNET="$(AT_DARKNET)" BUILD="$(AT_BUILD)" scripts/bench.sh
 
 # The drift of P over 100,000 updates with random gradients, for each map and way of re-basing; and 20,000 batches of a
 # training with random=1: memory, defect and speed.
-soak: $(BUILD)/tests/core/test_drift $(ROOT)/darknet
+soak: $(BUILD)/tests/core/test_drift darknet
 	@UPDATES=100000 $<
-	@DARKNET='$(DARKNET)' BUILD='$(BUILD)' bash tests/end_to_end/soak.bash
+	@DARKNET="$(AT_DARKNET)" BUILD="$(AT_BUILD)" bash tests/end_to_end/soak.bash
 
 # A short distillation under valgrind: every byte read has been written, no block lies outside. Without the newest
 # instructions, which valgrind does not know, and OpenBLAS's for an older processor.
 valgrind:
-	@$(MAKE) --no-print-directory BUILD=$(ROOT)/build/valgrind MARCH=x86-64-v2 OPENMP=0 valgrind-run
+	@$(WITHIN)/valgrind MARCH=x86-64-v2 OPENMP=0 valgrind-run
 
 valgrind-run: $(DARKNET)
-	@DARKNET='$(DARKNET)' BUILD='$(BUILD)' BATCHES=20 GRIND=must bash tests/end_to_end/58_valgrind.sh
+	@DARKNET="$(AT_DARKNET)" BUILD="$(AT_BUILD)" BATCHES=20 GRIND=must bash tests/end_to_end/58_valgrind.sh
 
 # Single operations, beside PyTorch's and SciPy's where they are installed.
 $(BENCH_PROGRAM): tests/bench/bench_numerics.c $(LIBVKD) $(BUILD)/flags
@@ -364,4 +385,4 @@ lint:
 
 clean:
 	rm -rf $(addprefix $(BUILD)/,obj tests cfg darknet asan fuzz tsan valgrind flags sources) $(BUILD)/*.a
-	rm -f $(ROOT)/darknet
+	rm -f darknet

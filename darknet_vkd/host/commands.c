@@ -4,6 +4,7 @@
 #include "host/advise.h"
 #include "host/calibrate.h"
 #include "host/check.h"
+#include "host/command_line.h"
 #include "host/detector_train.h"
 #include "host/dump.h"
 #include "host/evaluate.h"
@@ -70,12 +71,13 @@ static const struct {
 enum { command_count = sizeof commands / sizeof *commands };
 
 static void run_vkd(int argc, char **argv) {
-    for (int i = 0; argc > 2 && i < command_count; ++i)
-        if (!strcmp(argv[2], commands[i].name)) {
+    const char *name = argc > 2 ? argv[2] : NULL; // Darknet leaves NULLs where flags were
+    for (int i = 0; name && i < command_count; ++i)
+        if (!strcmp(name, commands[i].name)) {
             commands[i].run(argc, argv);
             return;
         }
-    if (argc > 2) fprintf(stderr, "darknet vkd: unknown command \"%s\"\n", argv[2]);
+    if (name) fprintf(stderr, "darknet vkd: unknown command \"%s\"\n", name);
     fprintf(stderr, "usage:\n");
     for (int i = 0; i < command_count; ++i)
         fprintf(stderr, "  darknet vkd %s %s\n", commands[i].name, commands[i].help);
@@ -87,8 +89,8 @@ static void run_vkd(int argc, char **argv) {
 }
 
 int vkd_command(int argc, char **argv) {
+    vkd_check_command_line(argc, argv);
     vkd_blas_choose_kernels();
-    if (argc < 2) return 0;
     if (!strcmp(argv[1], "vkd")) {
         vkd_run_parse(argc, argv);
         run_vkd(argc, argv);
