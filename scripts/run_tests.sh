@@ -12,7 +12,8 @@ logs=$BUILD/tests/logs
 rm -rf "$logs"
 mkdir -p "$logs"
 # Two cores are shared by the threads of one test; spinning threads would only measure each other.
-export OPENBLAS_NUM_THREADS="${OPENBLAS_NUM_THREADS:-2}" UBSAN_OPTIONS="${UBSAN_OPTIONS:-print_stacktrace=1}"
+export OPENBLAS_NUM_THREADS="${OPENBLAS_NUM_THREADS:-2}" GOMP_SPINCOUNT="${GOMP_SPINCOUNT:-10000}"
+export UBSAN_OPTIONS="${UBSAN_OPTIONS:-print_stacktrace=1}"
 
 passed=0 failed=0 skipped=0
 

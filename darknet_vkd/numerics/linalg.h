@@ -66,6 +66,19 @@ static inline void vkd_skew_part(double *S, int k, double scale) {
                 }
 }
 
+// Y (k,k) <- Y + sign Y', sign = 1 or -1, in blocks as in vkd_transpose.
+static inline void vkd_add_transpose(float *Y, int k, float sign) {
+    enum { BLOCK = 2 * VKD_LINE };
+    for (int i0 = 0; i0 < k; i0 += BLOCK)
+        for (int j0 = 0; j0 <= i0; j0 += BLOCK)
+            for (int i = i0; i < k && i < i0 + BLOCK; ++i)
+                for (int j = j0; j <= i && j < j0 + BLOCK; ++j) {
+                    const float s = Y[(size_t)i * k + j] + sign * Y[(size_t)j * k + i];
+                    Y[(size_t)i * k + j] = s;
+                    Y[(size_t)j * k + i] = sign * s;
+                }
+}
+
 // The largest row sum of |A|, A (m,m): the infinity norm. A NaN in any row stays one.
 static inline double vkd_largest_row(const double *A, int m) {
     double largest = 0;

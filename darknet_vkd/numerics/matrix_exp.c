@@ -252,4 +252,5 @@ static size_t workspace(int n, int k) {
     return vkd_skew_map_workspace(&function, n, k);
 }
 
-const vkd_orthogonal_map vkd_map_matrix_exp = {forward, adjoint, workspace, square, &tangent};
+const vkd_orthogonal_map vkd_map_matrix_exp = {
+    .forward = forward, .adjoint = adjoint, .workspace = workspace, .square = square, .tangent = &tangent};

@@ -30,6 +30,12 @@ typedef struct vkd_orthogonal_map {
                          double *V, // =
                          double *work);
     const vkd_tangent_map *tangent; // forward's small steps for n > k
+    // For n = k and a small tangent D = P S: X = V - P from D alone, in float32, whose rounding is relative
+    // to the step. Null for a map without this form.
+    vkd_status (*square_step)(float *S, // (k,k) skew; scratch afterwards
+                              int k,
+                              float *X,     // (k,k) D on entry, V - P on return
+                              int *pivots); // (k)
 } vkd_orthogonal_map;
 
 // The float64 forward of any step: map->forward, or the tangent's frame where it is enough.
