@@ -4,8 +4,8 @@
 // A vkd_device is one GPU and one stream of it, for one thread at a time; taps of a network replica share it.
 // Nothing here is global: several GPUs are several vkd_device, each with its own handle.
 //
-// Errors: the first failed call of CUDA or cuBLAS is kept, and everything after it does nothing. So a caller
-// may enqueue a whole pass and ask once, with vkd_device_status.
+// Errors: the first failed call of CUDA or cuBLAS is kept, and later ones do not reach them. So a caller may
+// enqueue a whole pass and ask once, with vkd_device_status.
 #ifndef VKD_GPU_DEVICE_H
 #define VKD_GPU_DEVICE_H
 
@@ -41,6 +41,9 @@ void vkd_device_close(vkd_device *device);
 vkd_status vkd_device_status(vkd_device *device);
 // The call that failed first and the library's word for why: "cudaMalloc: out of memory". "" where none has.
 const char *vkd_device_error(const vkd_device *device);
+
+// Other ways to share out threads, for tests; what vkd_launch says of its fields must hold.
+void vkd_device_set_launch(vkd_device *device, int block, int columns, int parts);
 
 // Makes this GPU the calling thread's. Every function of device_tap.h begins with it.
 void vkd_device_use(vkd_device *device);
