@@ -5,13 +5,22 @@
 #include "numerics/support.h"
 
 #include "gpu/device.h"
+#include "numerics/parallel.h"
 
 // Threads of a block, of a tile's row, blocks of a sum: what must not change a result beyond rounding.
 #ifdef VKD_ON_GPU
 static const int launches[][3] = {{32, 32, 1}, {64, 8, 5}, {128, 32, 64}, {512, 32, 512}, {1024, 16, 3}};
 #else
-static const int launches[][3] = {{1, 1, 1}, {4, 2, 3}, {8, 8, 2}, {32, 4, 5}};
+static const int launches[][3] = {{1, 1, 1}, {4, 2, 3}, {8, 8, 2}, {16, 4, 5}};
 #endif
+
+// Matrices here are smaller than what waking a thread costs.
+static inline void on_one_thread(void) {
+    openblas_set_num_threads(1);
+#ifdef _OPENMP
+    omp_set_num_threads(1);
+#endif
+}
 
 static inline vkd_device *open_device(void) {
     vkd_device *device;

@@ -495,6 +495,7 @@ static void products(void **state) {
 }
 
 int main(void) {
+    on_one_thread();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(gathers_and_spreads), cmocka_unit_test(resamples),
         cmocka_unit_test(means_of_maps),       cmocka_unit_test(statistics),
