@@ -5,18 +5,16 @@
 #include "core/tap.h"
 
 /*
- * Afterwards all taps are equal in what outlives a step:
+ * Afterwards all taps are equal in what outlives a step, but for the gradients that wait for an update:
  *
- *     P       the mean of theirs, then its polar factor: the point that minimises the sum of |P - P_i|_F^2
- * over the manifold. To first order in their distances this is the mean of the tangents to them, retracted.
- *             rebase=0, where all share one base: exactly that, V = map(base, mean of D). procrustes: the
- * polar factor of the mean cross-covariance. linear: the mean itself. momentum, gain, norms       the mean
- * (the next gather projects the momentum to P's tangents) statistics                  the mean of the means;
- * of the second moments, with the spread of the means in it
+ *     P, momentum           see vkd_projection_merge
+ *     gain, gradient norms  their means; a tap without gain has no part in it
+ *     running statistics    of all samples together, each tap's counting the same: the mean of the means, and
+ * of the second moments with the spread of the means in it (Chan, Golub, LeVeque 1979). With mode=whiten what
+ * is applied is the first tap's, until the statistics are next refreshed
  *
- * Gradients that wait for an update stay each tap's own. Taps are of equal options and channels, or it
- * answers VKD_INVALID_ARGUMENT. VKD_NOT_FINITE, VKD_SINGULAR: the polar factor or the whitening cannot be
- * computed, and nothing has changed but the first tap's whitening.
+ * Taps are of equal options and channels, or it answers VKD_INVALID_ARGUMENT. VKD_SINGULAR, VKD_NOT_FINITE:
+ * P's mean has no polar factor, and the taps stay as they were.
  */
 vkd_status vkd_tap_merge(vkd_tap *const *taps, // (count)
                          int count);
