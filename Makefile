@@ -223,7 +223,7 @@ $(BUILD)/obj/darknet_vkd/gpu/%.c.o: VKD_CFLAGS += $(CUDA_CFLAGS)
 $(BUILD)/obj/%.cu.o: %.cu $(BUILD)/flags | deps
 	@mkdir -p $(@D)
 	$(SAY)
-	$(Q)$(NVCC) -std=c++17 $(NVCC_ARCH) $(NVCCFLAGS) -Werror all-warnings -Xcompiler -Wall,-Wextra -Idarknet_vkd -MMD -MP -c $< -o $@
+	$(Q)$(NVCC) -std=c++17 $(NVCC_ARCH) $(NVCCFLAGS) -Werror all-warnings -Wno-deprecated-gpu-targets -Xcompiler -Wall,-Wextra -Idarknet_vkd -MMD -MP -c $< -o $@
 
 $(BUILD)/obj/shim/%.c.o: %.c $(BUILD)/flags | deps
 	@mkdir -p $(@D)
