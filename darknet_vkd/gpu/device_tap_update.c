@@ -77,9 +77,8 @@ vkd_status vkd_device_tap_update(vkd_device_tap *d, double rate) {
     vkd_status status = vkd_device_tap_collect(d);
     if (status) return status;
     vkd_status update = vkd_tap_update(d->tap, rate);
-    vkd_event_wait(d->device, d->copied); // P's last copy, made before the forward that is collected
+    // P's last copy out of pinned memory came before what has been collected, or is of the same P.
     send_projection(d);
-    vkd_event_mark(d->device, d->copied);
     if (d->tap->student.norm == VKD_OPTION_STUDENT_GAIN)
         vkd_gpu_set_gain(vkd_device_launch(d->device), d->state, d->tap->student.gain);
     status = vkd_device_status(d->device);
