@@ -249,11 +249,11 @@ size_t vkd_direct_adjoint_workspace(const vkd_convolution *s) {
     return convolve_floats(&p, s->threads);
 }
 
-vkd_status vkd_direct_forward(const vkd_convolution *s, const float *weights, const float *bias,
-                              const float *x, int batch, float *y, vkd_epilogue epilogue, float *workspace) {
+vkd_status vkd_direct_forward(const vkd_convolution *s, const float *weights, const float *x, int batch,
+                              float *y, const vkd_ending *ending, float *workspace) {
     if (!accepts(s, batch)) return VKD_INVALID_ARGUMENT;
     plan p = forward_plan(s);
-    const destination d = {.y = y, .bias = bias, .epilogue = epilogue};
+    const destination d = {.y = y, .ending = *ending};
     convolve(&p, s->threads, weights, 0, x, batch, &d, workspace);
     return VKD_OK;
 }

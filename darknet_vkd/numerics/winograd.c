@@ -310,13 +310,12 @@ static void convolve(const plan *p, const filters *f, const float *x, int batch,
         convolve_blocks(&k, rows, inputs, own);
 }
 
-vkd_status vkd_winograd_forward(const vkd_convolution *s, const float *weights, const float *bias,
-                                const float *x, int batch, float *y, vkd_epilogue epilogue,
-                                float *workspace) {
+vkd_status vkd_winograd_forward(const vkd_convolution *s, const float *weights, const float *x, int batch,
+                                float *y, const vkd_ending *ending, float *workspace) {
     if (!vkd_winograd_accepts(s, batch)) return VKD_INVALID_ARGUMENT;
     const plan p = make_plan(s, s->c, s->n);
     const filters f = {weights, false};
-    const destination d = {.y = y, .bias = bias, .epilogue = epilogue};
+    const destination d = {.y = y, .ending = *ending};
     convolve(&p, &f, x, batch, &d, workspace);
     return VKD_OK;
 }
