@@ -103,6 +103,14 @@ HOST_CFLAGS = -isystem $(HOST)/include -isystem $(HOST)/src $(HOSTDEFS)
 HOST_TEST_CFLAGS = $(HOST_CFLAGS) -DVKD_DARKNET='"$(HOST)"'
 VKD_LDFLAGS = $(SANFLAGS) $(OMPFLAGS) $(BLASPATH) -llapacke -lopenblas -lm -pthread
 NVCCFLAGS ?= -O3 --compiler-options -fPIC
+# The taps on the device: their C files see CUDA's headers, which are not ours to warn about. On the CPU, kernels
+# are C++ that a header of the tests stands in for CUDA in.
+CUDA_CFLAGS = $(if $(filter 1,$(GPU)),-isystem $(or $(CUDA),/usr/local/cuda)/include)
+ifeq ($(origin CXX), default)
+CXX     := $(if $(findstring clang,$(CC)),clang++,g++)
+endif
+SHIM_CXXFLAGS = -std=c++17 $(OPTS) $(SANFLAGS) $(if $(SANFLAGS),-fno-sanitize-recover=undefined) -Wall -Wextra -Werror \
+    -fPIC -Idarknet_vkd -Itests/gpu $(BLASFLAGS)
 
 # As seen from $(HOST), where Darknet is made; ../include leads to darknet_vkd.
 DARKNET_FLAGS = GPU=$(GPU) CUDNN=$(CUDNN) OPENCV=$(OPENCV) OPENMP=$(OPENMP) DEBUG=$(DEBUG) CC="$(CC)" \
@@ -111,16 +119,23 @@ DARKNET_FLAGS = GPU=$(GPU) CUDNN=$(CUDNN) OPENCV=$(OPENCV) OPENMP=$(OPENMP) DEBU
 
 # ---- sources --------------------------------------------------------------------------------------------------
 
+GPU_SRC  := $(wildcard darknet_vkd/gpu/*.c darknet_vkd/gpu/*.cu)
 VKD_SRC  := $(wildcard darknet_vkd/numerics/*.c darknet_vkd/core/*.c)
 HOST_SRC := $(wildcard darknet_vkd/host/*.c)
 ifeq ($(GPU), 1)
-VKD_SRC  += $(wildcard darknet_vkd/numerics/*.cu darknet_vkd/core/*.cu)
-HOST_SRC += $(wildcard darknet_vkd/host/*.cu)
+VKD_SRC  += $(GPU_SRC)
 endif
 VKD_OBJ  := $(VKD_SRC:%=$(BUILD)/obj/%.o)
 HOST_OBJ := $(HOST_SRC:%=$(BUILD)/obj/%.o)
 LIBVKD   := $(BUILD)/libvkd.a
 LIBHOST  := $(BUILD)/libvkd_host.a
+
+# gpu/ with a CPU under it.
+SHIM_OBJ := $(patsubst %,$(BUILD)/obj/shim/%.o,$(filter-out %/device.c,$(GPU_SRC)) tests/gpu/device_on_cpu.cpp)
+LIBSHIM  := $(BUILD)/libvkd_shim.a
+SHIM_TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/gpu/test_*.c))
+# On a GPU all but those that ask what only a CPU can answer.
+GPU_TESTS := $(filter-out %_on_cpu,$(SHIM_TESTS:$(BUILD)/tests/gpu/%=$(BUILD)/tests/on_gpu/%))
 
 LOW_TESTS  := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/numerics/test_*.c tests/core/test_*.c))
 HOST_TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/host/test_*.c tests/patches/test_*.c))
@@ -147,7 +162,7 @@ ifeq ($(filter -j%,$(MAKEFLAGS)),)
 MAKEFLAGS += -j$(shell nproc 2>/dev/null || echo 1)
 endif
 
-.PHONY: all coco-cfgs coco-check demo demo-teacher demo-seeds study study-report test tests bench bench-numerics bench-step soak kill-test asan lint clean deps fuzz fuzzers profile tsan tsan-tests valgrind valgrind-run FORCE
+.PHONY: test-gpu test-on-gpu gpu-tests all coco-cfgs coco-check demo demo-teacher demo-seeds study study-report test tests bench bench-numerics bench-step soak kill-test asan lint clean deps fuzz fuzzers profile tsan tsan-tests valgrind valgrind-run FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -204,10 +219,24 @@ $(BUILD)/obj/%.c.o: %.c $(BUILD)/flags | deps
 	$(SAY)
 	$(Q)$(CC) $(VKD_CFLAGS) -MMD -MP -c $< -o $@
 
-$(BUILD)/obj/%.cu.o: %.cu $(BUILD)/flags | $(HOST)/.patched
+$(BUILD)/obj/darknet_vkd/gpu/%.c.o: VKD_CFLAGS += $(CUDA_CFLAGS)
+$(BUILD)/obj/%.cu.o: %.cu $(BUILD)/flags | deps
 	@mkdir -p $(@D)
 	$(SAY)
-	$(Q)$(NVCC) $(NVCCFLAGS) -Idarknet_vkd $(if $(findstring /host/,$<),-I$(HOST)/include -I$(HOST)/src $(HOSTDEFS)) -c $< -o $@
+	$(Q)$(NVCC) -std=c++17 $(NVCC_ARCH) $(NVCCFLAGS) -Werror all-warnings -Xcompiler -Wall,-Wextra -Idarknet_vkd -MMD -MP -c $< -o $@
+
+$(BUILD)/obj/shim/%.c.o: %.c $(BUILD)/flags | deps
+	@mkdir -p $(@D)
+	$(SAY)
+	$(Q)$(CC) $(VKD_CFLAGS) -MMD -MP -c $< -o $@
+$(BUILD)/obj/shim/%.cu.o: %.cu $(BUILD)/flags | deps
+	@mkdir -p $(@D)
+	$(SAY)
+	$(Q)$(CXX) $(SHIM_CXXFLAGS) -include tests/gpu/cuda_on_cpu.h -MMD -MP -x c++ -c $< -o $@
+$(BUILD)/obj/shim/%.cpp.o: %.cpp $(BUILD)/flags | deps
+	@mkdir -p $(@D)
+	$(SAY)
+	$(Q)$(CXX) $(SHIM_CXXFLAGS) -MMD -MP -c $< -o $@
 
 # Made afresh, so that an object whose source is gone does not stay in it; the list file tells when that is.
 $(BUILD)/sources: FORCE
@@ -219,11 +248,15 @@ $(LIBVKD): $(VKD_OBJ) $(BUILD)/sources
 	@rm -f $@
 	$(Q)$(AR) rcs $@ $(VKD_OBJ)
 
+$(LIBSHIM): $(SHIM_OBJ) $(BUILD)/sources
+	@rm -f $@
+	$(Q)$(AR) rcs $@ $(SHIM_OBJ)
+
 $(LIBHOST): $(HOST_OBJ) $(BUILD)/sources
 	@rm -f $@
 	$(Q)$(AR) rcs $@ $(HOST_OBJ)
 
--include $(patsubst %.o,%.d,$(VKD_OBJ) $(HOST_OBJ)) $(addsuffix .d,$(LOW_TESTS) $(HOST_TESTS) $(HOST_TOOLS) $(FUZZERS) $(REPLAYS) $(BENCH_PROGRAM) $(BENCH_STEP))
+-include $(patsubst %.o,%.d,$(VKD_OBJ) $(HOST_OBJ) $(SHIM_OBJ)) $(addsuffix .d,$(LOW_TESTS) $(SHIM_TESTS) $(HOST_TESTS) $(HOST_TOOLS) $(FUZZERS) $(REPLAYS) $(BENCH_PROGRAM) $(BENCH_STEP))
 
 # ---- COCO -----------------------------------------------------------------------------------------------------
 
@@ -245,6 +278,25 @@ $(LOW_TESTS): $(BUILD)/tests/%: tests/%.c $(LIBVKD) $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(SAY)
 	$(Q)$(CC) $(VKD_CFLAGS) -Itests -MMD -MP -MF $@.d $< -o $@ $(LIBVKD) -lcmocka $(TEST_LDFLAGS) $(VKD_LDFLAGS)
+
+$(SHIM_TESTS): $(BUILD)/tests/%: tests/%.c $(LIBSHIM) $(LIBVKD) $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(SAY)
+	$(Q)$(CC) $(VKD_CFLAGS) -Itests -MMD -MP -MF $@.d $< -o $@ $(LIBSHIM) $(LIBVKD) -lcmocka -lstdc++ $(VKD_LDFLAGS)
+
+# The same on a GPU: `make test-gpu`.
+$(GPU_TESTS): $(BUILD)/tests/on_gpu/%: tests/gpu/%.c $(LIBVKD) $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(SAY)
+	$(Q)$(CC) $(VKD_CFLAGS) -DVKD_ON_GPU -Itests $< -o $@ $(LIBVKD) -lcmocka $(GPULIBS) $(VKD_LDFLAGS)
+
+gpu-tests: $(GPU_TESTS)
+test-on-gpu: gpu-tests
+	@BUILD="$(AT_BUILD)" scripts/run_tests.sh $(GPU_TESTS)
+
+# Where there is no GPU it says so, and that is no failure.
+test-gpu:
+	@NVCC='$(NVCC)' scripts/test_gpu.sh $(WITHIN)/gpu GPU=1 test-on-gpu
 
 # An allocator that fails on demand, in this one program.
 $(BUILD)/tests/core/test_no_memory: TEST_LDFLAGS = $(foreach f,malloc calloc realloc free,-Wl,--wrap=$f)
@@ -269,13 +321,13 @@ ifneq ($(INSTALL_DEPS), 0)
 endif
 .PHONY: test-deps
 
-$(LOW_TESTS) $(HOST_TESTS) $(REPLAYS) $(HOST_TOOLS): | test-deps
+$(LOW_TESTS) $(SHIM_TESTS) $(HOST_TESTS) $(REPLAYS) $(HOST_TOOLS): | test-deps
 
-tests: darknet $(COCO_CFGS) $(LOW_TESTS) $(HOST_TESTS) $(REPLAYS) $(HOST_TOOLS) $(KILL_AT)
+tests: darknet $(COCO_CFGS) $(LOW_TESTS) $(SHIM_TESTS) $(HOST_TESTS) $(REPLAYS) $(HOST_TOOLS) $(KILL_AT)
 
 test: tests
 	@BUILD="$(AT_BUILD)" DARKNET="$(AT_DARKNET)" SANITIZE='$(SANITIZE)' \
-	    scripts/run_tests.sh $(LOW_TESTS) $(HOST_TESTS) $(REPLAYS) $(SHELL_TESTS)
+	    scripts/run_tests.sh $(LOW_TESTS) $(SHIM_TESTS) $(HOST_TESTS) $(REPLAYS) $(SHELL_TESTS)
 
 # Runs killed at 200 moments, where `make test` takes a handful.
 kill-test: darknet $(KILL_AT)

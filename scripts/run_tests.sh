@@ -44,7 +44,7 @@ for test in "$@"; do
         mkdir -p "$log.xml"
         xml=$(mktemp -d)
         # Darknet frees little at exit, so leaks are looked for in the floors without it.
-        case $name in tests/numerics/* | tests/core/*) leaks=1 ;; *) leaks=0 ;; esac
+        case $name in tests/numerics/* | tests/core/* | tests/gpu/*) leaks=1 ;; *) leaks=0 ;; esac
         ASAN_OPTIONS=detect_leaks=$leaks CMOCKA_MESSAGE_OUTPUT=xml CMOCKA_XML_FILE="$xml/%g" \
             timeout -k 5 "$TIMEOUT" "$test" >"$log.txt" 2>&1 </dev/null
         status=$?
