@@ -60,6 +60,7 @@ static node *take_out(list *sections, node *at) {
     else
         sections->front = next;
     if (next)
+        // NOLINTNEXTLINE(clang-analyzer-unix.Malloc) it does not know that a list is no ring
         next->prev = at->prev;
     else
         sections->back = at->prev;
@@ -89,7 +90,7 @@ int vkd_count_layers(const char *cfg_path) {
     vkd_divert_sections(sections);
     int count = sections->size - 1;
     for (node *at = sections->front; at;)
-        at = take_out(sections, at);
+        at = take_out(sections, at); // NOLINT(clang-analyzer-unix.Malloc) as above
     free(sections);
     free(path);
     return count;
@@ -155,6 +156,7 @@ static void check_parameters(const network *teacher, const char *weights_path) {
 network *vkd_load_for_pictures(char *cfg, char *weights, int count, int most) {
     loading = (request){.batch = count, .most = most};
     network *net = load_network(cfg, weights, 0);
+    // NOLINTNEXTLINE(clang-analyzer-core.DivideZero) vkd_net_parsed has set it, of a [net] that was checked
     size_t batches = *net->seen / loading.images_of_cfg;
     loading = (request){0};
     // The schedules go by batches, which are now of another size.

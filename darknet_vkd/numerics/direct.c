@@ -309,12 +309,15 @@ INLINE lanes fold(lanes a, lanes b, int step) {
 #ifdef __clang__ // which has no shuffle by variables
     lanes sum;
     for (int i = 0; i < LANES; ++i)
+        // cppcheck-suppress uninitvar
         sum[i] = i & step ? b[i] + b[i ^ step] : a[i] + a[i ^ step];
     return sum;
 #else
-    lane_numbers here, there;
+    lane_numbers here, there; // cppcheck does not know that a loop over the lanes sets all of a vector
     for (int i = 0; i < LANES; ++i) {
+        // cppcheck-suppress uninitvar
         here[i] = i & step ? LANES + i : i;
+        // cppcheck-suppress uninitvar
         there[i] = i & step ? LANES + (i ^ step) : i ^ step;
     }
     return __builtin_shuffle(a, b, here) + __builtin_shuffle(a, b, there);
