@@ -432,8 +432,12 @@ endif
 profile: $(BENCH_STEP)
 	@scripts/bench_step.py $(BENCH_STEP) $(HOST)/cfg --only profile $(BENCH_ARGS)
 
-lint:
-	@scripts/lint.sh
+# Format, scripts, and what static checkers find in the plugin.
+lint: $(HOST)/.patched
+ifneq ($(INSTALL_DEPS), 0)
+	@scripts/install_deps.sh lint
+endif
+	@BUILD=$(BUILD) scripts/lint.sh
 
 clean:
 	rm -rf $(addprefix $(BUILD)/,obj tests cfg darknet asan fuzz tsan valgrind flags sources) $(BUILD)/*.a

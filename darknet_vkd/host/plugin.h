@@ -69,6 +69,8 @@ int vkd_channels_wanted(void);
 size_t vkd_teacher_workspace(const layer *l);
 // Afterwards its layers hold what they saw: those that are kept, until the next one.
 void vkd_teacher_forward(network *teacher, float *input);
+// The layers from `first` on, before `end`, of such a pass; input is the first one's.
+void vkd_teacher_run(network *teacher, int first, int end, float *input);
 // Its forward pass on a batch of the student's (B,c,h,w), resized where the teacher has a size of its own.
 void vkd_teacher_look(const network *net, vkd_plugin *plugin, float *input);
 // All its outputs are kept again.
@@ -82,6 +84,9 @@ void vkd_teacher_free(network *teacher);
 void vkd_teacher_keep(network *teacher, const int *kept, int count);
 // What it keeps in memory: weights, workspace and outputs.
 size_t vkd_teacher_bytes(const network *teacher);
+// For teacher_memory.c: whether layer i, a shortcut, can be the end of the convolution above it, if nothing
+// else reads that one. It is where both have the same output.
+bool vkd_teacher_may_join(const network *teacher, int i);
 // For teacher.c. Frees the buffers of a network as Darknet makes it that a frozen one does without, and what
 // vkd_teacher_keep() then makes in their place.
 void vkd_teacher_free_training(network *teacher);

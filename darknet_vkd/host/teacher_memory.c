@@ -99,6 +99,12 @@ static void lifetimes(const network *net, const int *kept, int count, vkd_lifeti
     }
     for (int t = 0; t < count && kept; ++t)
         is_read(net, life, kept[t], net->n);
+    // A shortcut that alone reads the convolution above is written by it, at its time and in its place.
+    for (int i = 1; i < net->n && kept; ++i)
+        if (life[i - 1].last == i && vkd_teacher_may_join(net, i)) {
+            life[i - 1].last = life[i].last;
+            life[i].size = 0;
+        }
 }
 
 void vkd_teacher_let_go(network *net) {
@@ -111,10 +117,11 @@ void vkd_teacher_let_go(network *net) {
     drop(&net->workspace);
 }
 
-static void share(network *net, const size_t *offset) {
+static void share(network *net, const vkd_lifetime *life, const size_t *offset) {
     for (int i = 0; i < net->n; ++i) {
         layer *l = &net->layers[i];
         if (shares_output(l)) l->output = net->workspace + offset[i] * LINE;
+        if (l->type == SHORTCUT && !life[i].size) l->output = l[-1].output;
         if (l->type == MAXPOOL) l->indexes = (int *)net->workspace;
         if (l->type == BATCHNORM) l->x = l->output; // its copy of the input, which it writes over
         if (l->type == DROPOUT) l->output = l[-1].output, l->delta = l[-1].delta;
@@ -131,7 +138,7 @@ void vkd_teacher_keep(network *net, const int *kept, int count) {
     const size_t line = LINE * sizeof(float), bytes = line * (1 + vkd_memory_plan(life, net->n, offset));
     net->workspace = aligned_alloc(line, bytes);
     if (!net->workspace) vkd_fail("no memory for the teacher's outputs: %zu bytes", bytes);
-    share(net, offset);
+    share(net, life, offset);
     free(life);
     free(offset);
 }
