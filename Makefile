@@ -379,10 +379,14 @@ soak: $(BUILD)/tests/core/test_drift darknet
 # A short distillation under valgrind: every byte read has been written, no block lies outside. Without the newest
 # instructions, which valgrind does not know, and OpenBLAS's for an older processor.
 valgrind:
+ifneq ($(INSTALL_DEPS), 0)
+	@scripts/install_deps.sh build valgrind
+endif
 	@$(WITHIN)/valgrind MARCH=x86-64-v2 OPENMP=0 valgrind-run
 
 valgrind-run: $(DARKNET)
-	@DARKNET="$(AT_DARKNET)" BUILD="$(AT_BUILD)" BATCHES=20 GRIND=must bash tests/end_to_end/58_valgrind.sh
+	@DARKNET="$(AT_DARKNET)" BUILD="$(AT_BUILD)" BATCHES=20 GRIND=must bash tests/end_to_end/58_valgrind.sh && \
+	    echo "valgrind: no errors" || { echo "valgrind: see above" >&2 && exit 1; }
 
 # Single operations, beside PyTorch's and SciPy's where they are installed.
 $(BENCH_PROGRAM): tests/bench/bench_numerics.c $(LIBVKD) $(BUILD)/flags
