@@ -74,7 +74,7 @@ ifeq ($(SANITIZE), coverage)
 # For `make coverage`: the plugin counts how often each line runs.
 SANFLAGS := --coverage -fprofile-update=atomic
 COVERAGE_LDFLAGS := -Wl,--wrap=_exit
-OPTS := -O1 -g
+OPTS := -O2 -g
 endif
 
 HOSTDEFS :=

@@ -52,6 +52,24 @@ cksum run/* w w.vkd >before_maps
 check maps_of_a_run maps a plain.cfg w images/p00.ppm
 check maps_png is_png a/tap0.png
 check maps_says said a
+# A picture much larger than its cell is averaged, not sampled: a chequered one is grey, under whatever lies on it.
+large() {
+    "$python" -c 'import sys
+with open("chequered.ppm", "wb") as f:
+    f.write(b"P6\n800 800\n255\n")
+    for y in range(800):
+        f.write(bytes(255 * ((x + y) & 1) for x in range(800) for _ in range(3)))' || return
+    maps large plain.cfg w chequered.ppm || return
+    "$python" - large/tap0.png <<'END'
+import sys, numpy
+from PIL import Image
+a = numpy.asarray(Image.open(sys.argv[1])).astype(float)[24:200, 20:180]
+steps = numpy.abs(numpy.diff(a, axis=1)).max()
+print("the largest step from pixel to pixel:", steps)
+assert steps < 40, steps
+END
+}
+check maps_of_a_large_picture large
 sidecar_is_read() {
     cat a.log
     grep -q '^Loading taps from w.vkd...Done!$' a.log && ! grep -q 'random start' a.log
