@@ -1,5 +1,5 @@
-// _exit in the build of `make coverage`: the lines that were run are written down first. Most errors end there, and so do
-// the tests' child processes.
+// _exit in the build of `make coverage`: the lines that were run are written down first. Most errors end
+// there, and so do the tests' child processes.
 #include <gcov.h>
 
 _Noreturn void __real__exit(int status);
