@@ -3,7 +3,8 @@
 # The flags are Darknet's, with its meaning: GPU CUDNN OPENCV OPENMP DEBUG (0 or 1).
 # Also: MARCH= (empty) builds for any machine of this kind, BUILD= names the folder for everything generated,
 # DARKNET_SRC= takes Darknet 61c9d02e from a folder of yours, INSTALL_DEPS=0 never calls the package manager,
-# V=1 shows every command.
+# V=1 shows every command. With GPU=1: ARCH="sm_75 sm_86" for other GPUs than this machine's, NVCC= and CUDA=, its
+# folder, where they are not on the path.
 
 GPU     ?= 0
 CUDNN   ?= 0
@@ -56,12 +57,19 @@ endif
 
 HOSTDEFS :=
 ifeq ($(GPU), 1)
-HOSTDEFS += -DGPU -I/usr/local/cuda/include/
-GPULIBS  := -L/usr/local/cuda/lib64 -lcuda -lcudart -lcublas -lcurand -lstdc++
+CUDA     ?= $(or $(patsubst %/bin/nvcc,%,$(filter %/bin/nvcc,$(realpath $(shell command -v $(NVCC))))),/usr/local/cuda)
+NVCC_ARCH := $(shell scripts/gpu_architectures.sh $(NVCC) $(ARCH))
+ifeq ($(NVCC_ARCH),)
+$(error GPU=1 needs nvcc of CUDA 12 or later ($(NVCC) is none) and architectures that it knows)
 endif
+HOSTDEFS += -DGPU -isystem $(CUDA)/include
+GPULIBS  := -L$(CUDA)/lib64 -Wl,-rpath,$(CUDA)/lib64 -lcudart -lcublas -lcurand -lstdc++
 ifeq ($(CUDNN), 1)
 HOSTDEFS += -DCUDNN
 GPULIBS  += -lcudnn
+endif
+else ifeq ($(CUDNN), 1)
+$(error CUDNN=1 needs GPU=1)
 endif
 ifeq ($(OPENCV), 1)
 HOSTDEFS += -DOPENCV
@@ -87,18 +95,19 @@ HOST_CFLAGS = -isystem $(HOST)/include -isystem $(HOST)/src $(HOSTDEFS)
 HOST_TEST_CFLAGS = $(HOST_CFLAGS) -DVKD_DARKNET='"$(HOST)"'
 VKD_LDFLAGS = $(SANFLAGS) $(OMPFLAGS) $(BLASPATH) -llapacke -lopenblas -lm -pthread
 NVCCFLAGS ?= -O3 --compiler-options -fPIC
+# Darknet's own optimisation; empty: -Ofast, as it comes.
+HOST_OPTS ?= $(if $(SANFLAGS),$(OPTS))
 
 DARKNET_FLAGS = GPU=$(GPU) CUDNN=$(CUDNN) OPENCV=$(OPENCV) OPENMP=$(OPENMP) DEBUG=$(DEBUG) CC="$(CC)" \
     VKD_CFLAGS="-I$(ROOT)/darknet_vkd $(ARCHFLAGS) $(BLASFLAGS) $(SANFLAGS) -Wno-stringop-truncation" VKD_LDFLAGS="$(VKD_LDFLAGS)" VKD_DEPS="$(BUILD)/flags" \
-    VKD_LIBS="$(LIBHOST) $(LIBVKD)" $(if $(SANFLAGS),OPTS="$(OPTS)") $(if $(filter fuzz,$(SANITIZE)),CPP=clang++)
+    VKD_LIBS="$(LIBHOST) $(LIBVKD)" $(if $(filter 1,$(GPU)),NVCC="$(NVCC)" ARCH="$(NVCC_ARCH)" CUDA="$(CUDA)") $(if $(HOST_OPTS),OPTS="$(HOST_OPTS)") $(if $(filter fuzz,$(SANITIZE)),CPP=clang++)
 
 # ---- sources --------------------------------------------------------------------------------------------------
 
 VKD_SRC  := $(wildcard darknet_vkd/numerics/*.c darknet_vkd/core/*.c)
 HOST_SRC := $(wildcard darknet_vkd/host/*.c)
 ifeq ($(GPU), 1)
-VKD_SRC  += $(wildcard darknet_vkd/numerics/*.cu darknet_vkd/core/*.cu)
-HOST_SRC += $(wildcard darknet_vkd/host/*.cu)
+VKD_SRC  += $(wildcard darknet_vkd/gpu/*.c darknet_vkd/gpu/*.cu)
 endif
 VKD_OBJ  := $(VKD_SRC:%=$(BUILD)/obj/%.o)
 HOST_OBJ := $(HOST_SRC:%=$(BUILD)/obj/%.o)
@@ -159,10 +168,14 @@ $(HOST)/.patched: $(PRISTINE)/include/darknet.h scripts/patch_darknet.sh $(wildc
 	@scripts/patch_darknet.sh $(PRISTINE) patches $(HOST)
 	@touch $@
 
-# Other flags are another build: everything depends on this file, which changes only when they do.
-$(BUILD)/flags: FORCE | deps
+# Other flags are another build: everything depends on one of these files, which change only when they do. The lower
+# floors do not know how Darknet is built.
+$(BUILD)/flags: FLAGS = $(VKD_CFLAGS) $(HOST_CFLAGS) $(subst ",,$(DARKNET_FLAGS))
+$(BUILD)/flags_vkd: FLAGS = $(VKD_CFLAGS)
+$(BUILD)/flags_nvcc: FLAGS = $(NVCC_ARCH) $(NVCCFLAGS)
+$(BUILD)/flags $(BUILD)/flags_vkd $(BUILD)/flags_nvcc: FORCE | deps
 	@mkdir -p $(@D)
-	@printf '%s\n' '$(VKD_CFLAGS) $(HOST_CFLAGS) $(subst ",,$(DARKNET_FLAGS)) $(NVCCFLAGS)' >$@.new
+	@printf '%s\n' '$(FLAGS)' >$@.new
 	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
 
 # Darknet's own Makefile knows what of it is out of date.
@@ -177,16 +190,16 @@ $(BUILD)/obj/darknet_vkd/host/%.c.o: darknet_vkd/host/%.c $(BUILD)/flags | $(HOS
 	$(Q)$(CC) $(VKD_CFLAGS) $(HOST_CFLAGS) -MMD -MP -c $< -o $@
 
 # a * b + c in one rounding, which -std=c11 forbids by itself.
-$(BUILD)/obj/darknet_vkd/numerics/direct.c.o $(BUILD)/obj/darknet_vkd/numerics/winograd.c.o: VKD_CFLAGS += -ffp-contract=fast
-$(BUILD)/obj/%.c.o: %.c $(BUILD)/flags | deps
+$(BUILD)/obj/darknet_vkd/numerics/direct.c.o $(BUILD)/obj/darknet_vkd/numerics/winograd.c.o: private VKD_CFLAGS += -ffp-contract=fast
+$(BUILD)/obj/%.c.o: %.c $(BUILD)/flags_vkd | deps
 	@mkdir -p $(@D)
 	$(SAY)
 	$(Q)$(CC) $(VKD_CFLAGS) -MMD -MP -c $< -o $@
 
-$(BUILD)/obj/%.cu.o: %.cu $(BUILD)/flags | $(HOST)/.patched
+$(BUILD)/obj/%.cu.o: %.cu $(BUILD)/flags_nvcc | deps
 	@mkdir -p $(@D)
 	$(SAY)
-	$(Q)$(NVCC) $(NVCCFLAGS) -Idarknet_vkd $(if $(findstring /host/,$<),-I$(HOST)/include -I$(HOST)/src $(HOSTDEFS)) -c $< -o $@
+	$(Q)$(NVCC) $(NVCC_ARCH) $(NVCCFLAGS) -Idarknet_vkd -MMD -MP -MF $(@:.o=.d) -c $< -o $@
 
 # Made afresh, so that an object whose source is gone does not stay in it; the list file tells when that is.
 $(BUILD)/sources: FORCE

@@ -85,9 +85,13 @@ static void run_vkd(int argc, char **argv) {
     exit(EXIT_FAILURE);
 }
 
+int vkd_is_of_the_cpu(int argc, char **argv) {
+    return argc > 1 && !strcmp(argv[1], "vkd");
+}
+
 int vkd_command(int argc, char **argv) {
     if (argc < 2) return 0;
-    if (!strcmp(argv[1], "vkd")) {
+    if (vkd_is_of_the_cpu(argc, argv)) {
         vkd_run_parse(argc, argv);
         run_vkd(argc, argv);
         return 1;

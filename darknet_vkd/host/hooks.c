@@ -191,6 +191,7 @@ void vkd_resized(network *net) {
 // a good checkpoint.
 void vkd_saving(network *net, const char *filename, int cutoff) {
     char found[256];
+    vkd_parameters_pull(net);
     if (vkd_find_bad_parameter(net, found, sizeof found))
         vkd_fail("%s: batch %zu: %s; it is not written, earlier checkpoints stay: lower the learning rate or "
                  "lengthen burn_in",

@@ -96,6 +96,8 @@ __attribute__((noreturn, format(printf, 1, 0))) void vkd_vfail(const char *forma
 // ---- commands
 // ----------------------------------------------------------------------------------------------
 
+// True for `vkd ...`, which computes on the CPU in every build.
+int vkd_is_of_the_cpu(int argc, char **argv);
 // Runs `vkd ...`, `detector train` and `detector map`, and takes the plugin's flags out of argv for the other
 // commands. True: the command was ours and is done.
 int vkd_command(int argc, char **argv);

@@ -276,7 +276,7 @@ static void make_taps(network *net, vkd_plugin *plugin) {
 
 static void refuse_what_is_to_come(const network *net, const vkd_plugin *plugin) {
     if (net->gpu_index >= 0)
-        vkd_fail("%s: vkd sections are trained on the CPU so far; build with GPU=0, or remove the teacher",
+        vkd_fail("%s: vkd sections are trained on the CPU so far; -nogpu trains them there",
                  plugin->cfg.path);
 }
 
@@ -312,6 +312,7 @@ static bool has_taps(vkd_plugin *plugin) {
 static void resume(network *net, vkd_plugin *plugin) {
     if (!plugin->weights_path || plugin->clear) return;
     plugin->resumed = vkd_sidecar_load(net, plugin->weights_path);
+    vkd_parameters_push(net); // their momentum
     if (plugin->resumed || plugin->only_looks || !plugin->tap_count || !plugin->seen) return;
     char *path = allocate(strlen(plugin->weights_path) + sizeof ".vkd", 1);
     sprintf(path, "%s.vkd", plugin->weights_path);
