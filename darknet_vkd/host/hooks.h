@@ -51,6 +51,9 @@ void vkd_forward(struct network *net);
 // Right before layer i's backward: adds the taps' gradient to its delta.
 void vkd_backward(struct network *net, int i);
 void vkd_update(struct network *net);
+// After the weights of `count` networks, trained side by side on as many devices, have become one: so do
+// their taps.
+void vkd_synced(struct network **nets, int count);
 
 // ---- convolutions on the CPU
 // ---------------------------------------------------------------------------------------
