@@ -22,11 +22,27 @@ INSTALL_DEPS ?= 1
 SANITIZE ?= 0
 MARCH   ?= $(shell $(CC) -march=native -E -x c /dev/null >/dev/null 2>&1 && echo native)
 
-override BUILD := $(abspath $(BUILD))
-ROOT    := $(CURDIR)
+# ---- folders --------------------------------------------------------------------------------------------------
+
+# make splits names at blanks and has its own mind about # : and $. So the sources' folder is named nowhere, which may
+# have them in its path: everything is relative to it, or to a BUILD elsewhere, which may not.
+ifeq ($(wildcard scripts/check_folders.sh),)
+$(error run make in the folder of this Makefile, or with -C FOLDER)
+endif
+FOLDERS := $(shell scripts/check_folders.sh '$(subst ','\'',$(value BUILD))' 2>&1)
+ifeq ($(filter build=%,$(firstword $(FOLDERS))),)
+$(error $(FOLDERS))
+endif
+override BUILD := $(patsubst build=%,%,$(word 1,$(FOLDERS)))
+VKD_DOWNLOADS ?= $(patsubst downloads=%,%,$(word 2,$(FOLDERS)))
 HOST    := $(BUILD)/darknet
-PRISTINE := $(if $(DARKNET_SRC),$(BUILD)/source,$(ROOT)/build/download/darknet)
+PRISTINE := $(if $(DARKNET_SRC),$(BUILD)/source,$(VKD_DOWNLOADS)/darknet)
 DARKNET := $(HOST)/darknet
+# For programs that do not run in this folder. Between double quotes, in recipes.
+AT_BUILD := $(if $(filter /%,$(BUILD)),$(BUILD),$$PWD/$(BUILD))
+AT_DARKNET = $(AT_BUILD)/darknet/darknet
+# A build of its own within this one.
+WITHIN  = $(MAKE) --no-print-directory VKD_DOWNLOADS=$(VKD_DOWNLOADS) BUILD=$(BUILD)
 
 # ---- flags ----------------------------------------------------------------------------------------------------
 
@@ -97,22 +113,40 @@ VKD_LDFLAGS = $(SANFLAGS) $(OMPFLAGS) $(BLASPATH) -llapacke -lopenblas -lm -pthr
 NVCCFLAGS ?= -O3 --compiler-options -fPIC
 # Darknet's own optimisation; empty: -Ofast, as it comes.
 HOST_OPTS ?= $(if $(SANFLAGS),$(OPTS))
+# The taps on the device: their C files see CUDA's headers, which are not ours to warn about. On the CPU, kernels
+# are C++ that a header of the tests stands in for CUDA in.
+CUDA_CFLAGS = $(if $(filter 1,$(GPU)),-isystem $(CUDA)/include)
+ifeq ($(origin CXX), default)
+CXX     := $(if $(findstring clang,$(CC)),clang++,g++)
+endif
+SHIM_CXXFLAGS = -std=c++17 $(OPTS) $(SANFLAGS) $(if $(SANFLAGS),-fno-sanitize-recover=undefined) -Wall -Wextra -Werror \
+    -fPIC -Idarknet_vkd -Itests/gpu $(BLASFLAGS)
 
+# As seen from $(HOST), where Darknet is made; ../include leads to darknet_vkd.
 DARKNET_FLAGS = GPU=$(GPU) CUDNN=$(CUDNN) OPENCV=$(OPENCV) OPENMP=$(OPENMP) DEBUG=$(DEBUG) CC="$(CC)" \
-    VKD_CFLAGS="-I$(ROOT)/darknet_vkd $(ARCHFLAGS) $(BLASFLAGS) $(SANFLAGS) -Wno-stringop-truncation" VKD_LDFLAGS="$(VKD_LDFLAGS)" VKD_DEPS="$(BUILD)/flags" \
-    VKD_LIBS="$(LIBHOST) $(LIBVKD)" $(if $(filter 1,$(GPU)),NVCC="$(NVCC)" ARCH="$(NVCC_ARCH)" CUDA="$(CUDA)") $(if $(HOST_OPTS),OPTS="$(HOST_OPTS)") $(if $(filter fuzz,$(SANITIZE)),CPP=clang++)
+    VKD_CFLAGS="-I../include $(ARCHFLAGS) $(BLASFLAGS) $(SANFLAGS) -Wno-stringop-truncation" VKD_LDFLAGS="$(VKD_LDFLAGS)" VKD_DEPS=../flags \
+    VKD_LIBS="../libvkd_host.a ../libvkd.a" $(if $(filter 1,$(GPU)),NVCC="$(NVCC)" ARCH="$(NVCC_ARCH)" CUDA="$(CUDA)") \
+    $(if $(HOST_OPTS),OPTS="$(HOST_OPTS)") $(if $(filter fuzz,$(SANITIZE)),CPP=clang++)
 
 # ---- sources --------------------------------------------------------------------------------------------------
 
+GPU_SRC  := $(wildcard darknet_vkd/gpu/*.c darknet_vkd/gpu/*.cu)
 VKD_SRC  := $(wildcard darknet_vkd/numerics/*.c darknet_vkd/core/*.c)
 HOST_SRC := $(wildcard darknet_vkd/host/*.c)
 ifeq ($(GPU), 1)
-VKD_SRC  += $(wildcard darknet_vkd/gpu/*.c darknet_vkd/gpu/*.cu)
+VKD_SRC  += $(GPU_SRC)
 endif
 VKD_OBJ  := $(VKD_SRC:%=$(BUILD)/obj/%.o)
 HOST_OBJ := $(HOST_SRC:%=$(BUILD)/obj/%.o)
 LIBVKD   := $(BUILD)/libvkd.a
 LIBHOST  := $(BUILD)/libvkd_host.a
+
+# gpu/ with a CPU under it.
+SHIM_OBJ := $(patsubst %,$(BUILD)/obj/shim/%.o,$(filter-out %/device.c,$(GPU_SRC)) tests/gpu/device_on_cpu.cpp)
+LIBSHIM  := $(BUILD)/libvkd_shim.a
+SHIM_TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/gpu/test_*.c))
+# On a GPU all but those that ask what only a CPU can answer.
+GPU_TESTS := $(filter-out %_on_cpu,$(SHIM_TESTS:$(BUILD)/tests/gpu/%=$(BUILD)/tests/on_gpu/%))
 
 LOW_TESTS  := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/numerics/test_*.c tests/core/test_*.c))
 HOST_TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/host/test_*.c tests/patches/test_*.c))
@@ -139,18 +173,19 @@ ifeq ($(filter -j%,$(MAKEFLAGS)),)
 MAKEFLAGS += -j$(shell nproc 2>/dev/null || echo 1)
 endif
 
-.PHONY: all coco-cfgs coco-check demo demo-teacher demo-seeds study study-report test tests bench bench-numerics bench-step soak kill-test asan lint clean deps fuzz fuzzers profile tsan tsan-tests valgrind valgrind-run FORCE
+.PHONY: test-gpu test-on-gpu gpu-tests all coco-cfgs coco-check demo demo-teacher demo-seeds study study-report test tests bench bench-numerics bench-step soak kill-test asan lint clean deps fuzz fuzzers profile tsan tsan-tests valgrind valgrind-run FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 
-all: $(ROOT)/darknet $(COCO_CFGS)
+all: darknet $(COCO_CFGS)
 
 # The binary to use. With another BUILD, or for the sanitizers, it stays in its own folder.
-ifeq ($(BUILD), $(ROOT)/build)
-$(ROOT)/darknet: $(DARKNET)
+ifeq ($(BUILD), build)
+darknet: $(DARKNET)
 	@cp $< $@.new && mv $@.new $@
 else
-$(ROOT)/darknet: $(DARKNET)
+.PHONY: darknet
+darknet: $(DARKNET)
 endif
 
 # ---- the host -------------------------------------------------------------------------------------------------
@@ -159,10 +194,12 @@ endif
 deps:
 ifneq ($(INSTALL_DEPS), 0)
 	@scripts/install_deps.sh build $(if $(filter 1,$(OPENCV)),opencv)
+else
+	@CC='$(firstword $(CC))' scripts/install_deps.sh --check build $(if $(filter 1,$(OPENCV)),opencv) || true
 endif
 
 $(PRISTINE)/include/darknet.h: | deps
-	@scripts/fetch_darknet.sh $(PRISTINE) $(ROOT)/build/download
+	@scripts/fetch_darknet.sh $(PRISTINE) $(VKD_DOWNLOADS)
 
 $(HOST)/.patched: $(PRISTINE)/include/darknet.h scripts/patch_darknet.sh $(wildcard patches/series patches/*.patch)
 	@scripts/patch_darknet.sh $(PRISTINE) patches $(HOST)
@@ -175,6 +212,7 @@ $(BUILD)/flags_vkd: FLAGS = $(VKD_CFLAGS)
 $(BUILD)/flags_nvcc: FLAGS = $(NVCC_ARCH) $(NVCCFLAGS)
 $(BUILD)/flags $(BUILD)/flags_vkd $(BUILD)/flags_nvcc: FORCE | deps
 	@mkdir -p $(@D)
+	$(if $(filter %/flags,$@),@[ "$$(readlink $(BUILD)/include)" = "$$PWD/darknet_vkd" ] || ln -sfn "$$PWD/darknet_vkd" $(BUILD)/include)
 	@printf '%s\n' '$(FLAGS)' >$@.new
 	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
 
@@ -190,16 +228,30 @@ $(BUILD)/obj/darknet_vkd/host/%.c.o: darknet_vkd/host/%.c $(BUILD)/flags | $(HOS
 	$(Q)$(CC) $(VKD_CFLAGS) $(HOST_CFLAGS) -MMD -MP -c $< -o $@
 
 # a * b + c in one rounding, which -std=c11 forbids by itself.
-$(BUILD)/obj/darknet_vkd/numerics/direct.c.o $(BUILD)/obj/darknet_vkd/numerics/winograd.c.o: private VKD_CFLAGS += -ffp-contract=fast
+$(foreach f,direct tiles winograd winograd_gradient,$(BUILD)/obj/darknet_vkd/numerics/$f.c.o): private VKD_CFLAGS += -ffp-contract=fast
 $(BUILD)/obj/%.c.o: %.c $(BUILD)/flags_vkd | deps
 	@mkdir -p $(@D)
 	$(SAY)
 	$(Q)$(CC) $(VKD_CFLAGS) -MMD -MP -c $< -o $@
 
+$(BUILD)/obj/darknet_vkd/gpu/%.c.o: private VKD_CFLAGS += $(CUDA_CFLAGS)
 $(BUILD)/obj/%.cu.o: %.cu $(BUILD)/flags_nvcc | deps
 	@mkdir -p $(@D)
 	$(SAY)
-	$(Q)$(NVCC) $(NVCC_ARCH) $(NVCCFLAGS) -Idarknet_vkd -MMD -MP -MF $(@:.o=.d) -c $< -o $@
+	$(Q)$(NVCC) -std=c++17 $(NVCC_ARCH) $(NVCCFLAGS) -Werror all-warnings -Xcompiler -Wall,-Wextra -Idarknet_vkd -MMD -MP -MF $(@:.o=.d) -c $< -o $@
+
+$(BUILD)/obj/shim/%.c.o: %.c $(BUILD)/flags_vkd | deps
+	@mkdir -p $(@D)
+	$(SAY)
+	$(Q)$(CC) $(VKD_CFLAGS) -MMD -MP -c $< -o $@
+$(BUILD)/obj/shim/%.cu.o: %.cu $(BUILD)/flags | deps
+	@mkdir -p $(@D)
+	$(SAY)
+	$(Q)$(CXX) $(SHIM_CXXFLAGS) -include tests/gpu/cuda_on_cpu.h -MMD -MP -x c++ -c $< -o $@
+$(BUILD)/obj/shim/%.cpp.o: %.cpp $(BUILD)/flags | deps
+	@mkdir -p $(@D)
+	$(SAY)
+	$(Q)$(CXX) $(SHIM_CXXFLAGS) -MMD -MP -c $< -o $@
 
 # Made afresh, so that an object whose source is gone does not stay in it; the list file tells when that is.
 $(BUILD)/sources: FORCE
@@ -211,11 +263,15 @@ $(LIBVKD): $(VKD_OBJ) $(BUILD)/sources
 	@rm -f $@
 	$(Q)$(AR) rcs $@ $(VKD_OBJ)
 
+$(LIBSHIM): $(SHIM_OBJ) $(BUILD)/sources
+	@rm -f $@
+	$(Q)$(AR) rcs $@ $(SHIM_OBJ)
+
 $(LIBHOST): $(HOST_OBJ) $(BUILD)/sources
 	@rm -f $@
 	$(Q)$(AR) rcs $@ $(HOST_OBJ)
 
--include $(patsubst %.o,%.d,$(VKD_OBJ) $(HOST_OBJ)) $(addsuffix .d,$(LOW_TESTS) $(HOST_TESTS) $(HOST_TOOLS) $(FUZZERS) $(REPLAYS) $(BENCH_PROGRAM) $(BENCH_STEP))
+-include $(patsubst %.o,%.d,$(VKD_OBJ) $(HOST_OBJ) $(SHIM_OBJ)) $(addsuffix .d,$(LOW_TESTS) $(SHIM_TESTS) $(HOST_TESTS) $(HOST_TOOLS) $(FUZZERS) $(REPLAYS) $(BENCH_PROGRAM) $(BENCH_STEP))
 
 # ---- COCO -----------------------------------------------------------------------------------------------------
 
@@ -227,8 +283,8 @@ $(COCO_CFGS): $(BUILD)/cfg/coco/%.cfg: cfg/coco/%.taps scripts/join_cfg.sh $(HOS
 	@scripts/join_cfg.sh $(HOST)/cfg/$(firstword $(subst -from-, ,$*)).cfg $< >$@.new && mv $@.new $@
 
 # A few batches at full size, with random weights: shapes, memory and time, and nothing about accuracy.
-coco-check: $(ROOT)/darknet $(COCO_CFGS)
-	@DARKNET='$(DARKNET)' BUILD='$(BUILD)' scripts/coco_check.sh
+coco-check: darknet $(COCO_CFGS)
+	@DARKNET="$(AT_DARKNET)" BUILD="$(AT_BUILD)" scripts/coco_check.sh
 
 # ---- tests ----------------------------------------------------------------------------------------------------
 
@@ -237,6 +293,25 @@ $(LOW_TESTS): $(BUILD)/tests/%: tests/%.c $(LIBVKD) $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(SAY)
 	$(Q)$(CC) $(VKD_CFLAGS) -Itests -MMD -MP -MF $@.d $< -o $@ $(LIBVKD) -lcmocka $(TEST_LDFLAGS) $(VKD_LDFLAGS)
+
+$(SHIM_TESTS): $(BUILD)/tests/%: tests/%.c $(LIBSHIM) $(LIBVKD) $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(SAY)
+	$(Q)$(CC) $(VKD_CFLAGS) -Itests -MMD -MP -MF $@.d $< -o $@ $(LIBSHIM) $(LIBVKD) -lcmocka -lstdc++ $(VKD_LDFLAGS)
+
+# The same on a GPU: `make test-gpu`.
+$(GPU_TESTS): $(BUILD)/tests/on_gpu/%: tests/gpu/%.c $(LIBVKD) $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(SAY)
+	$(Q)$(CC) $(VKD_CFLAGS) -DVKD_ON_GPU -Itests $< -o $@ $(LIBVKD) -lcmocka $(GPULIBS) $(VKD_LDFLAGS)
+
+gpu-tests: $(GPU_TESTS)
+test-on-gpu: gpu-tests
+	@BUILD="$(AT_BUILD)" scripts/run_tests.sh $(GPU_TESTS)
+
+# Where there is no GPU it says so, and that is no failure.
+test-gpu:
+	@NVCC='$(NVCC)' scripts/test_gpu.sh $(WITHIN)/gpu GPU=1 test-on-gpu
 
 # An allocator that fails on demand, in this one program.
 $(BUILD)/tests/core/test_no_memory: TEST_LDFLAGS = $(foreach f,malloc calloc realloc free,-Wl,--wrap=$f)
@@ -261,25 +336,25 @@ ifneq ($(INSTALL_DEPS), 0)
 endif
 .PHONY: test-deps
 
-$(LOW_TESTS) $(HOST_TESTS) $(REPLAYS) $(HOST_TOOLS): | test-deps
+$(LOW_TESTS) $(SHIM_TESTS) $(HOST_TESTS) $(REPLAYS) $(HOST_TOOLS): | test-deps
 
-tests: $(ROOT)/darknet $(COCO_CFGS) $(LOW_TESTS) $(HOST_TESTS) $(REPLAYS) $(HOST_TOOLS) $(KILL_AT)
+tests: darknet $(COCO_CFGS) $(LOW_TESTS) $(SHIM_TESTS) $(HOST_TESTS) $(REPLAYS) $(HOST_TOOLS) $(KILL_AT)
 
 test: tests
-	@BUILD='$(BUILD)' DARKNET='$(DARKNET)' SANITIZE='$(SANITIZE)' \
-	    scripts/run_tests.sh $(LOW_TESTS) $(HOST_TESTS) $(REPLAYS) $(SHELL_TESTS)
+	@BUILD="$(AT_BUILD)" DARKNET="$(AT_DARKNET)" SANITIZE='$(SANITIZE)' \
+	    scripts/run_tests.sh $(LOW_TESTS) $(SHIM_TESTS) $(HOST_TESTS) $(REPLAYS) $(SHELL_TESTS)
 
 # Runs killed at 200 moments, where `make test` takes a handful.
-kill-test: $(ROOT)/darknet $(KILL_AT)
-	@RUNS=$(or $(RUNS),200) BUILD='$(BUILD)' DARKNET='$(DARKNET)' SANITIZE='$(SANITIZE)' tests/end_to_end/41_killed.sh
+kill-test: darknet $(KILL_AT)
+	@RUNS=$(or $(RUNS),200) BUILD="$(AT_BUILD)" DARKNET="$(AT_DARKNET)" SANITIZE='$(SANITIZE)' tests/end_to_end/41_killed.sh
 
 # Any bytes as a cfg, for SECONDS_EACH seconds (or RUNS inputs) and each of two kinds of them: scripts/fuzz.sh.
 fuzz:
 ifneq ($(INSTALL_DEPS), 0)
 	@scripts/install_deps.sh build fuzz
 endif
-	@$(MAKE) --no-print-directory BUILD=$(ROOT)/build/fuzz CC=clang SANITIZE=fuzz OPENMP=0 fuzzers
-	@BUILD='$(ROOT)/build/fuzz' scripts/fuzz.sh
+	@$(WITHIN)/fuzz CC=clang SANITIZE=fuzz OPENMP=0 fuzzers
+	@BUILD="$(AT_BUILD)/fuzz" scripts/fuzz.sh
 
 fuzzers: $(FUZZERS) $(DARKNET)
 
@@ -300,55 +375,55 @@ $(FUZZERS): FUZZ_LDFLAGS := -fsanitize=fuzzer
 $(REPLAYS): FUZZ_LDFLAGS := -lcmocka
 
 asan:
-	@$(MAKE) --no-print-directory BUILD=$(ROOT)/build/asan SANITIZE=1 OPENMP=0 test
+	@$(WITHIN)/asan SANITIZE=1 OPENMP=0 test
 
 # Where threads meet: the loader's, the trainings that follow -seed, the measuring. Without OpenMP, whose runtime the
 # sanitizer does not see into, as it does not into OpenBLAS's threads. A race ends the program.
 TSAN_TESTS := $(BUILD)/tests/host/test_run $(BUILD)/tests/host/test_padding $(BUILD)/tests/host/test_pictures \
     $(wildcard $(addprefix tests/end_to_end/,30_*.sh 45_*.sh 46_*.sh 55_*.sh))
 tsan:
-	@$(MAKE) --no-print-directory BUILD=$(ROOT)/build/tsan SANITIZE=thread OPENMP=0 tsan-tests
+	@$(WITHIN)/tsan SANITIZE=thread OPENMP=0 tsan-tests
 
 tsan-tests: $(DARKNET) $(filter $(BUILD)/%,$(TSAN_TESTS)) $(HOST_TOOLS)
-	@TSAN_OPTIONS='halt_on_error=1 exitcode=66 report_thread_leaks=0' OPENBLAS_NUM_THREADS=1 TIMEOUT=600 BUILD='$(BUILD)' \
-	    DARKNET='$(DARKNET)' SANITIZE='$(SANITIZE)' scripts/run_tests.sh $(TSAN_TESTS)
+	@TSAN_OPTIONS='halt_on_error=1 exitcode=66 report_thread_leaks=0' OPENBLAS_NUM_THREADS=1 TIMEOUT=600 BUILD="$(AT_BUILD)" \
+	    DARKNET="$(AT_DARKNET)" SANITIZE='$(SANITIZE)' scripts/run_tests.sh $(TSAN_TESTS)
 
 # ---- the rest -------------------------------------------------------------------------------------------------
 
-demo demo-teacher demo-seeds: $(ROOT)/darknet
+demo demo-teacher demo-seeds: darknet
 ifneq ($(INSTALL_DEPS), 0)
 	@scripts/install_deps.sh demo
 endif
-	@DARKNET='$(DARKNET)' BUILD='$(BUILD)' scripts/$(subst -,_,$@).sh
+	@DARKNET="$(AT_DARKNET)" BUILD="$(AT_BUILD)" scripts/$(subst -,_,$@).sh
 
 # Trains what has no row in cfg/fashion/study.csv yet, and makes tables of the rows. STUDY_ARGS: --table, --seeds,
 # --jobs, --minutes; --plot FILE for the report.
-study: $(ROOT)/darknet
+study: darknet
 ifneq ($(INSTALL_DEPS), 0)
 	@scripts/install_deps.sh demo bench
 endif
-	@scripts/study.py run --darknet '$(DARKNET)' $(STUDY_ARGS)
+	@scripts/study.py run --darknet "$(AT_DARKNET)" $(STUDY_ARGS)
 
 study-report:
 	@scripts/study.py report $(STUDY_ARGS)
 
 # What a step costs: by its parts, beside PyTorch's, how it grows; then the demo's batches alone and distilled.
-bench: $(ROOT)/darknet bench-step
-	@DARKNET='$(DARKNET)' BUILD='$(BUILD)' scripts/bench.sh
+bench: darknet bench-step
+	@DARKNET="$(AT_DARKNET)" BUILD="$(AT_BUILD)" scripts/bench.sh
 
 # The drift of P over 100,000 updates with random gradients, for each map and way of re-basing; and 20,000 batches of a
 # training with random=1: memory, defect and speed.
-soak: $(BUILD)/tests/core/test_drift $(ROOT)/darknet
+soak: $(BUILD)/tests/core/test_drift darknet
 	@UPDATES=100000 $<
-	@DARKNET='$(DARKNET)' BUILD='$(BUILD)' bash tests/end_to_end/soak.bash
+	@DARKNET="$(AT_DARKNET)" BUILD="$(AT_BUILD)" bash tests/end_to_end/soak.bash
 
 # A short distillation under valgrind: every byte read has been written, no block lies outside. Without the newest
 # instructions, which valgrind does not know, and OpenBLAS's for an older processor.
 valgrind:
-	@$(MAKE) --no-print-directory BUILD=$(ROOT)/build/valgrind MARCH=x86-64-v2 OPENMP=0 valgrind-run
+	@$(WITHIN)/valgrind MARCH=x86-64-v2 OPENMP=0 valgrind-run
 
 valgrind-run: $(DARKNET)
-	@DARKNET='$(DARKNET)' BUILD='$(BUILD)' BATCHES=20 GRIND=must bash tests/end_to_end/58_valgrind.sh
+	@DARKNET="$(AT_DARKNET)" BUILD="$(AT_BUILD)" BATCHES=20 GRIND=must bash tests/end_to_end/58_valgrind.sh
 
 # Single operations, beside PyTorch's and SciPy's where they are installed.
 $(BENCH_PROGRAM): tests/bench/bench_numerics.c $(LIBVKD) $(BUILD)/flags
@@ -377,4 +452,4 @@ lint:
 
 clean:
 	rm -rf $(addprefix $(BUILD)/,obj tests cfg darknet asan fuzz tsan valgrind flags sources) $(BUILD)/*.a
-	rm -f $(ROOT)/darknet
+	rm -f darknet

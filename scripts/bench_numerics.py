@@ -13,15 +13,12 @@ Ratios are medians over rounds in which both take their turn. Threads: OPENBLAS_
 """
 
 import argparse
-import os
 import statistics
 import subprocess
 import sys
 import time
 
-THREADS = os.environ.setdefault("OPENBLAS_NUM_THREADS", str(os.cpu_count()))
-os.environ.setdefault("OMP_NUM_THREADS", THREADS)
-os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # waiting threads must not disturb the other side
+from bench_common import THREADS, import_torch
 
 SIZES = ((64, 32), (256, 64), (512, 256), (1024, 128), (1024, 256), (1024, 512), (1024, 1024))
 MAPS = ("matrix_exp", "cayley", "householder")
@@ -145,12 +142,7 @@ def main():
         options.rounds = 1
         global SIZES, TAPS
         SIZES, TAPS = SIZES[:2], TAPS[:1]
-    try:
-        import torch
-
-        torch.set_num_threads(int(THREADS))
-    except ImportError:
-        torch = None
+    torch = import_torch(options.program)
     try:
         import numpy as np
         from scipy import linalg

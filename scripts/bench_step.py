@@ -23,9 +23,7 @@ import sys
 import threading
 import time
 
-THREADS = os.environ.setdefault("OPENBLAS_NUM_THREADS", str(os.cpu_count()))
-os.environ.setdefault("OMP_NUM_THREADS", THREADS)
-os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # waiting threads must not disturb the other side
+from bench_common import THREADS, import_torch
 
 
 
@@ -355,14 +353,7 @@ def main():
     program, cfgs = os.path.abspath(options.program), os.path.abspath(options.cfgs)
     work = os.path.dirname(program)
     os.chdir(root)
-    torch = None
-    if options.only in (None, "parts"):
-        try:
-            import torch
-
-            torch.set_num_threads(int(THREADS))
-        except ImportError:
-            pass
+    torch = import_torch(program) if options.only in (None, "parts") else None
     print(f"{THREADS} threads" + (f", medians of {options.rounds} rounds in turns with torch {torch.__version__}" if torch else ""))
     pairs = []
     if options.pair != "coco":

@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
 # Installs what a step needs, from the Debian/Ubuntu archive the machine already uses.
-#   scripts/install_deps.sh [GROUP...]     GROUP: build, test, stock, dnn, demo, bench, opencv, fuzz; none: all but the last three
-# Asks dpkg first: when everything is there, nothing is run and the network is not touched.
+#   scripts/install_deps.sh [--check] [GROUP...]   GROUP: build, test, stock, dnn, demo, bench, opencv, fuzz, lint, coverage
+# Without a group: build, test, stock, dnn and demo. Asks dpkg first: when everything is there, nothing is run and the
+# network is not touched. --check installs nothing: it looks for headers and programs, wherever they are from, and names
+# in one line, with exit status 1, the packages that have what is missing.
 set -euo pipefail
 
 packages_of() {
@@ -14,8 +16,10 @@ packages_of() {
     dnn) echo g++ libopencv-dnn-dev ;; # OpenCV's dnn module alone, to check exported students with
     fuzz) echo clang "libclang-rt-$(clang_version)-dev" ;; # the sanitizers and libFuzzer of that clang
     stock) echo darknet ;; # the distribution's own Darknet, to check exported students against
+    lint) echo git clang-format clang-tidy cppcheck shellcheck pyflakes3 ;;
+    coverage) echo gcovr ;;
     *)
-        echo "install_deps.sh: unknown group \"$1\"; expected build, test, stock, dnn, demo, bench, opencv or fuzz" >&2
+        echo "install_deps.sh: unknown group \"$1\"; expected build, test, stock, dnn, demo, bench, opencv, fuzz, lint or coverage" >&2
         exit 2
         ;;
     esac
@@ -29,7 +33,9 @@ clang_version() {
 # Where there is no dpkg, the package's own file or program is looked for instead.
 probe() {
     case $1 in
-    gcc | g++ | make | patch | pkg-config | python3 | unzip | darknet | clang) command -v "$1" >/dev/null ;;
+    gcc | g++) command -v "$1" >/dev/null || command -v "${CC:-cc}" >/dev/null ;;
+    make | patch | pkg-config | python3 | unzip | darknet | clang | git | clang-format | clang-tidy | cppcheck | shellcheck | \
+        pyflakes3 | gcovr) command -v "$1" >/dev/null ;;
     xz-utils) command -v xz >/dev/null ;;
     ca-certificates) true ;;
     libopenblas-openmp-dev) has_header cblas.h || pkg-config --exists openblas 2>/dev/null ;;
@@ -53,7 +59,7 @@ has_header() {
 }
 
 present() {
-    if command -v dpkg-query >/dev/null; then
+    if [ -z "$only_check" ] && command -v dpkg-query >/dev/null; then
         # A virtual or renamed package (pkg-config is provided by pkgconf) shows as its provider's program.
         [ "$(dpkg-query -W -f='${db:Status-Status}\n' "$1" 2>/dev/null | head -n 1)" = installed ] ||
             { [ "$1" = pkg-config ] && command -v pkg-config >/dev/null; }
@@ -62,8 +68,8 @@ present() {
     fi
 }
 
-missing=()
-# Without a group: all but OpenCV, the fuzzers and what the benchmarks compare with.
+missing=() only_check=
+if [ "${1-}" = --check ]; then only_check=yes && shift; fi
 [ $# -gt 0 ] || set -- build test stock dnn demo
 for group in "$@"; do
     list=$(packages_of "$group")
@@ -73,6 +79,10 @@ for group in "$@"; do
     done
 done
 [ "${#missing[@]}" -gt 0 ] || exit 0
+if [ -n "$only_check" ]; then
+    echo "install_deps.sh: not found here: what the packages ${missing[*]} have" >&2
+    exit 1
+fi
 
 give_up() {
     echo "install_deps.sh: $1; please install: ${missing[*]}" >&2

@@ -10,7 +10,7 @@ has() {
     return 1
 }
 
-mapfile -t sources < <(git ls-files -- '*.c' '*.h' '*.cpp')
+mapfile -t sources < <(git ls-files -- '*.c' '*.h' '*.cpp' '*.cu' '*.cuh')
 mapfile -t scripts < <(git ls-files -- '*.sh' .ci/run)
 
 if has clang-format; then
@@ -24,5 +24,5 @@ if has cppcheck; then
         --suppress=missingInclude --suppress=nullPointerRedundantCheck -Idarknet_vkd darknet_vkd || status=1
 fi
 # The lower floors know nothing of Darknet.
-if git grep -n 'include.*darknet\.h' -- darknet_vkd/numerics darknet_vkd/core; then status=1; fi
+if git grep -n 'include.*darknet\.h' -- darknet_vkd/numerics darknet_vkd/core darknet_vkd/gpu; then status=1; fi
 exit "$status"

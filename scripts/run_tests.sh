@@ -12,7 +12,8 @@ logs=$BUILD/tests/logs
 rm -rf "$logs"
 mkdir -p "$logs"
 # Two cores are shared by the threads of one test; spinning threads would only measure each other.
-export OPENBLAS_NUM_THREADS="${OPENBLAS_NUM_THREADS:-2}" UBSAN_OPTIONS="${UBSAN_OPTIONS:-print_stacktrace=1}"
+export OPENBLAS_NUM_THREADS="${OPENBLAS_NUM_THREADS:-2}" GOMP_SPINCOUNT="${GOMP_SPINCOUNT:-10000}"
+export UBSAN_OPTIONS="${UBSAN_OPTIONS:-print_stacktrace=1}"
 
 passed=0 failed=0 skipped=0
 
@@ -24,7 +25,10 @@ attribute() {
 }
 
 for test in "$@"; do
-    name=${test#"$BUILD"/}
+    # Without the folder of the build or of the sources, which may have any name.
+    case $test in /*) name=$test ;; *) name=$PWD/$test ;; esac
+    name=${name#"$BUILD"/}
+    name=${name#"$PWD"/}
     log=$logs/$(echo "${name%.sh}" | tr / _)
     start=$SECONDS
     ok=0 bad=0 skip=0
@@ -36,12 +40,15 @@ for test in "$@"; do
         bad=$(grep -c '^not ok ' "$log.txt")
         ;;
     *)
+        # cmocka puts the group's name in place of the first %g, which the path to the logs may have, too.
         mkdir -p "$log.xml"
+        xml=$(mktemp -d)
         # Darknet frees little at exit, so leaks are looked for in the floors without it.
-        case $name in tests/numerics/* | tests/core/*) leaks=1 ;; *) leaks=0 ;; esac
-        ASAN_OPTIONS=detect_leaks=$leaks CMOCKA_MESSAGE_OUTPUT=xml CMOCKA_XML_FILE="$log.xml/%g" \
+        case $name in tests/numerics/* | tests/core/* | tests/gpu/*) leaks=1 ;; *) leaks=0 ;; esac
+        ASAN_OPTIONS=detect_leaks=$leaks CMOCKA_MESSAGE_OUTPUT=xml CMOCKA_XML_FILE="$xml/%g" \
             timeout -k 5 "$TIMEOUT" "$test" >"$log.txt" 2>&1 </dev/null
         status=$?
+        cp -r "$xml"/. "$log.xml" && rm -r "$xml"
         if compgen -G "$log.xml/*" >/dev/null; then
             bad=$(($(attribute failures "$log.xml"/*) + $(attribute errors "$log.xml"/*)))
             skip=$(attribute skipped "$log.xml"/*)

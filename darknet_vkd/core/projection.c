@@ -10,6 +10,7 @@
 
 #include <cblas.h>
 #include <math.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -236,6 +237,112 @@ vkd_status vkd_projection_update(vkd_projection *p, double rate) {
     // |V|_F = sqrt(cols) on the manifold, so an angle for every column; relative for `linear`.
     double extent = p->map == VKD_OPTION_MAP_LINEAR ? frobenius_norm(p->V, size) : sqrt(p->cols);
     return vkd_projection_move(p, step_angle * rate * extent);
+}
+
+// ---- merging
+// -----------------------------------------------------------------------------------------------
+
+// Polar factors of means are found by Newton-Schulz steps, each of which raises a small singular value by
+// half.
+enum { most_polishes = 40 };
+
+static bool are_alike(vkd_projection *const *p, int count) {
+    for (int i = 1; i < count; ++i)
+        if (p[i]->n != p[0]->n || p[i]->k != p[0]->k || p[i]->map != p[0]->map ||
+            p[i]->rebase != p[0]->rebase)
+            return false;
+    return count > 0;
+}
+
+static bool share_base(vkd_projection *const *p, int count, size_t size) {
+    for (int i = 1; i < count; ++i)
+        if (memcmp(p[i]->base, p[0]->base, size * sizeof(float)) != 0) return false;
+    return true;
+}
+
+// Of one of their matrices, which lies `offset` bytes into the struct.
+static float *matrix_at(vkd_projection *p, size_t offset) {
+    float *matrix;
+    memcpy(&matrix, (char *)p + offset, sizeof matrix);
+    return matrix;
+}
+
+static void take_mean(vkd_projection *const *p, int count, size_t offset, size_t size, float *mean) {
+    for (size_t i = 0; i < size; ++i) {
+        double sum = 0;
+        for (int j = 0; j < count; ++j)
+            sum += matrix_at(p[j], offset)[i];
+        mean[i] = (float)(sum / count);
+    }
+}
+
+// V <- its polar factor.
+static vkd_status polish_to_the_end(vkd_projection *p) {
+    vkd_status status = vkd_stiefel_defect(p->V, p->rows, p->cols, &p->defect, p->work);
+    for (int i = 0; i < most_polishes && !status && !(p->defect <= defect_limit * sqrt(p->cols)); ++i) {
+        status = vkd_stiefel_polish(p->V, p->rows, p->cols, p->work);
+        if (!status) status = vkd_stiefel_defect(p->V, p->rows, p->cols, &p->defect, p->work);
+    }
+    if (!status && !(p->defect <= defect_limit * sqrt(p->cols))) return VKD_SINGULAR;
+    return status;
+}
+
+static vkd_status merge_V(vkd_projection *const *p, int count, size_t size) {
+    vkd_projection *first = p[0];
+    const vkd_orthogonal_map *map = orthogonal_map(first->map);
+    if (first->cross) {
+        for (size_t i = 0; i < size; ++i) {
+            double sum = 0;
+            for (int j = 0; j < count; ++j)
+                sum += p[j]->cross[i];
+            first->cross[i] = sum / count;
+        }
+        return first->count ? vkd_projection_move(first, 1) : VKD_OK;
+    }
+    if (map && first->rebase == 0 && share_base(p, count, size)) {
+        take_mean(p, count, offsetof(vkd_projection, D), size, first->step);
+        vkd_status status =
+            vkd_map_forward(map, first->base, first->step, first->rows, first->cols, first->V, first->work);
+        if (status) return status;
+        memcpy(first->D, first->step, size * sizeof *first->D);
+        return mend(first);
+    }
+    memcpy(first->step, first->V, size * sizeof *first->V);
+    take_mean(p, count, offsetof(vkd_projection, V), size, first->V);
+    vkd_status status = map ? polish_to_the_end(first) : VKD_OK;
+    if (status) memcpy(first->V, first->step, size * sizeof *first->V);
+    if (status || !first->base) return status;
+    memcpy(first->base, first->V, size * sizeof *first->base);
+    memset(first->D, 0, size * sizeof *first->D);
+    first->since_rebase = 0;
+    return VKD_OK;
+}
+
+static void copy_matrix(float *to, const float *from, size_t size) {
+    if (to) memcpy(to, from, size * sizeof *to);
+}
+
+vkd_status vkd_projection_merge(vkd_projection *const *p, int count) {
+    if (!are_alike(p, count)) return VKD_INVALID_ARGUMENT;
+    vkd_projection *first = p[0];
+    size_t size = (size_t)first->rows * (size_t)first->cols;
+    if (first->map == VKD_OPTION_MAP_FROZEN || count == 1) return VKD_OK;
+    vkd_status status = merge_V(p, count, size);
+    if (status) return status;
+    if (first->momentum) take_mean(p, count, offsetof(vkd_projection, momentum), size, first->momentum);
+    for (int i = 1; i < count; ++i) {
+        copy_matrix(p[i]->V, first->V, size);
+        copy_matrix(p[i]->momentum, first->momentum, size);
+        copy_matrix(p[i]->base, first->base, size);
+        copy_matrix(p[i]->D, first->D, size);
+        if (first->cross) memcpy(p[i]->cross, first->cross, size * sizeof *first->cross);
+        if (p[i]->count > first->count) first->count = p[i]->count;
+        p[i]->since_rebase = first->since_rebase;
+        p[i]->defect = first->defect;
+    }
+    for (int i = 1; i < count; ++i)
+        p[i]->count = first->count;
+    return VKD_OK;
 }
 
 double vkd_projection_update_work(const vkd_projection *p) {

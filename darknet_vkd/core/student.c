@@ -1,13 +1,12 @@
 #include "core/student.h"
 
+#include "core/scalars.h"
 #include "numerics/finite.h"
 #include "numerics/normalize.h"
 #include "numerics/reduce.h"
 
 #include <math.h>
 #include <stdlib.h>
-
-static const float student_eps = 1e-5f;
 
 static size_t scales(const vkd_student *s, size_t samples) {
     return s->norm == VKD_OPTION_STUDENT_LAYERNORM ? samples : (size_t)s->k;
@@ -50,10 +49,10 @@ void vkd_student_forward(vkd_student *s, float *X, int samples) {
         multiply(X, (size_t)s->k * (size_t)samples, (float)s->gain);
         break;
     case VKD_OPTION_STUDENT_STANDARDIZE:
-        vkd_standardize_forward(X, 1, s->k, samples, student_eps, X, s->mean, s->inv_std);
+        vkd_standardize_forward(X, 1, s->k, samples, VKD_STUDENT_EPS, X, s->mean, s->inv_std);
         break;
     case VKD_OPTION_STUDENT_LAYERNORM:
-        vkd_layernorm_forward(X, 1, s->k, samples, student_eps, X, s->inv_std);
+        vkd_layernorm_forward(X, 1, s->k, samples, VKD_STUDENT_EPS, X, s->inv_std);
         break;
     }
 }
@@ -85,8 +84,7 @@ void vkd_student_backward(vkd_student *s, const float *X, float *dX, int samples
 
 void vkd_student_start_gain(vkd_student *s, double energy, double target) {
     if (s->norm != VKD_OPTION_STUDENT_GAIN || s->gain > 0) return;
-    double gain = sqrt(target / energy);
-    if ((float)gain > 0 && vkd_is_finite((float)gain)) s->gain = gain;
+    s->gain = vkd_gain_start(energy, target);
 }
 
 void vkd_student_update(vkd_student *s, double momentum) {

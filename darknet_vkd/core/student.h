@@ -7,6 +7,8 @@
 
 #include <stddef.h>
 
+#define VKD_STUDENT_EPS 1e-5f // under the roots of standardize and layernorm
+
 typedef struct vkd_student {
     vkd_option_student_norm norm;
     int k;

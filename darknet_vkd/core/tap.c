@@ -1,5 +1,6 @@
 #include "core/tap.h"
 
+#include "core/scalars.h"
 #include "core/tap_loss.h"
 #include "numerics/finite.h"
 #include "numerics/reduce.h"
@@ -12,9 +13,6 @@
 
 // Stream of the generator for P's start; the index is the tap's.
 enum { stream_projection = 0x50 };
-
-// Of the gradient norms: an average over about ten batches, since early in training they fall fast.
-static const double norm_momentum = 0.9;
 
 static bool is_global(const vkd_tap *tap) {
     return tap->options.pool == VKD_OPTION_POOL_GLOBAL;
@@ -355,31 +353,15 @@ double vkd_tap_weigh(vkd_tap *tap, const float *task, double factor) {
     size_t planes = (size_t)s->batch * (size_t)s->k, grid = (size_t)s->h * (size_t)s->w;
     double task_norm = sqrt(vkd_dot(task, task, NULL, planes, grid));
     double loss_norm = sqrt(vkd_dot(tap->dx, tap->dx, NULL, planes, grid));
-    tap->weight = tap->ratio = 0;
-    if (!(loss_norm > 0) || !vkd_is_finite(loss_norm)) {
-        ++tap->idle;
-        return 0;
-    }
-    int idle = tap->idle + 1;
-    tap->idle = 0;
-    if (!vkd_is_finite(task_norm)) return 0; // the task's own trouble; nothing of it enters the averages
-    // A plain mean at first, then exponential.
-    double m = (double)tap->norm_steps / ((double)tap->norm_steps + 1);
-    if (m > norm_momentum) m = norm_momentum;
-    tap->task_norm = m * tap->task_norm + (1 - m) * task_norm;
-    tap->loss_norm = m * tap->loss_norm + (1 - m) * loss_norm;
-    ++tap->norm_steps;
-    // A batch whose own gradient stands out above the average is held to it: one spike of |dx|, as a channel
-    // of the student that nearly dies makes through 1 / std, can otherwise end a run.
-    double norm = loss_norm > tap->loss_norm ? loss_norm : tap->loss_norm;
-    double weight =
-        factor * (tap->options.has_weight ? tap->options.weight : tap->options.ratio * tap->task_norm / norm);
-    if (!vkd_is_finite((float)weight)) { // no better than no gradient: times a zero it would be a NaN
-        tap->idle = idle;
-        return 0;
-    }
-    tap->weight = weight;
-    tap->ratio = task_norm > 0 ? tap->weight * loss_norm / task_norm : 0;
+    vkd_norms norms = {tap->task_norm, tap->loss_norm, tap->norm_steps, tap->idle};
+    bool is_ratio = !tap->options.has_weight;
+    tap->weight = vkd_weigh(&norms, task_norm, loss_norm, is_ratio,
+                            is_ratio ? tap->options.ratio : tap->options.weight, factor);
+    tap->task_norm = norms.task;
+    tap->loss_norm = norms.loss;
+    tap->norm_steps = (long)norms.steps;
+    tap->idle = norms.idle;
+    tap->ratio = vkd_ratio(tap->weight, task_norm, loss_norm);
     return tap->weight;
 }
 

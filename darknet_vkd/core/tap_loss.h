@@ -1,4 +1,4 @@
-// The loss of a tap between its sample matrices. Private to core/.
+// The loss of a tap between its sample matrices. Private to core/ and gpu/.
 #ifndef VKD_CORE_TAP_LOSS_H
 #define VKD_CORE_TAP_LOSS_H
 

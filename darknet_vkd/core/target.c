@@ -1,5 +1,6 @@
 #include "core/target.h"
 
+#include "core/scalars.h"
 #include "numerics/finite.h"
 #include "numerics/normalize.h"
 #include "numerics/parallel.h"
@@ -97,6 +98,12 @@ void vkd_target_free(vkd_target *t) {
     memset(t, 0, sizeof *t);
 }
 
+bool vkd_target_is_due(const vkd_target *t, long batches) {
+    bool settles = t->options->mode == VKD_OPTION_MODE_WHITEN &&
+                   t->options->statistics == VKD_OPTION_STATISTICS_RUNNING && t->options->momentum > 0;
+    return !settles || batches <= refresh_always_until || batches % refresh_interval == 0;
+}
+
 vkd_status vkd_target_refresh(vkd_target *t) {
     const vkd_whiten_options *o = t->options;
     if (!vkd_target_second_size(t)) return VKD_OK;
@@ -112,8 +119,7 @@ vkd_status vkd_target_refresh(vkd_target *t) {
                                 t->W, &t->kept, &t->condition, t->work);
 }
 
-// average <- m average + (1 - m) value, with m = count / (count + 1) until it reaches `momentum`: a plain
-// mean at first, so that nothing of an arbitrary start remains.
+// average <- m average + (1 - m) value
 static void blend(double *average, const double *value, size_t size, double m) {
     for (size_t i = 0; i < size; ++i)
         average[i] = m * average[i] + (1 - m) * value[i];
@@ -145,16 +151,11 @@ vkd_status vkd_target_observe(vkd_target *t, const float *x, int batch, int loca
     vkd_status status = measure(t, x, batch, locations);
     if (status) return status;
     double m = 0; // statistics=batch
-    if (o->statistics == VKD_OPTION_STATISTICS_RUNNING) {
-        m = (double)t->batches / ((double)t->batches + 1);
-        if (m > o->momentum) m = o->momentum;
-    }
+    if (o->statistics == VKD_OPTION_STATISTICS_RUNNING) m = vkd_average_keep(t->batches, o->momentum);
     blend(t->mean, t->batch_mean, (size_t)t->n, m);
     blend(t->second, t->batch_second, second, m);
     ++t->batches;
-    bool settled = o->mode == VKD_OPTION_MODE_WHITEN && m > 0 && t->batches > refresh_always_until &&
-                   t->batches % refresh_interval != 0;
-    return settled ? VKD_OK : vkd_target_refresh(t);
+    return vkd_target_is_due(t, t->batches) ? vkd_target_refresh(t) : VKD_OK;
 }
 
 bool vkd_target_needs_calibration(const vkd_target *t) {
@@ -163,13 +164,17 @@ bool vkd_target_needs_calibration(const vkd_target *t) {
 }
 
 vkd_status vkd_target_calibrate(vkd_target *t, const float *x, int batch, int locations) {
-    size_t n = (size_t)t->n;
     if (!vkd_target_second_size(t)) return VKD_OK;
     vkd_status status = measure(t, x, batch, locations);
-    if (status) return status;
+    if (!status) vkd_target_take(t, (long)batch * locations);
+    return status;
+}
+
+void vkd_target_take(vkd_target *t, long samples) {
+    size_t n = (size_t)t->n;
     // With the share b of the new samples and d between the two means: mean += b d, and the second moment is
     // (1 - b) old + b new + b (1 - b) d d'.
-    double count = (double)batch * locations, b = count / ((double)t->samples + count);
+    double b = (double)samples / (double)(t->samples + samples);
     bool whiten = t->options->mode == VKD_OPTION_MODE_WHITEN;
     for (size_t i = 0; i < n; ++i)
         t->batch_mean[i] -= t->mean[i];
@@ -181,8 +186,7 @@ vkd_status vkd_target_calibrate(vkd_target *t, const float *x, int batch, int lo
         }
     for (size_t i = 0; i < n; ++i)
         t->mean[i] += b * d[i];
-    t->samples += (long)batch * locations;
-    return VKD_OK;
+    t->samples += samples;
 }
 
 vkd_status vkd_target_apply(vkd_target *t, const float *x, int batch, int locations, float *y) {

@@ -76,6 +76,12 @@ vkd_status vkd_target_calibrate(vkd_target *t,
                                 const float *x, // (batch,n,locations)
                                 int batch, int locations);
 
+// Of samples whose moments stand in batch_mean and batch_second, where those were measured elsewhere: a GPU.
+void vkd_target_take(vkd_target *t, long samples);
+
+// Whether what is applied is made anew when `batches` have gone into the running average.
+bool vkd_target_is_due(const vkd_target *t, long batches);
+
 // Makes what is applied from `mean` and `second`, as after reading them from a sidecar.
 vkd_status vkd_target_refresh(vkd_target *t);
 

@@ -1,6 +1,7 @@
 #include "host/arguments.h"
 
 #include "core/options.h"
+#include "host/command_line.h"
 #include "host/run.h"
 
 #include <errno.h>
@@ -35,7 +36,7 @@ void vkd_read_arguments(const vkd_arguments *expected, int argc, char **argv, ch
             continue;
         }
         const vkd_flag *flag = find_flag(expected, argv[i]);
-        if (i + 1 == argc || !argv[i + 1] || argv[i + 1][0] == '-')
+        if (vkd_flag_lacks_value(argc, argv, i))
             vkd_fail("%s: %s needs a value", expected->command, flag->name);
         ++i;
         if (flag->text)

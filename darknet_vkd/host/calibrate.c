@@ -2,6 +2,7 @@
 #include "host/calibrate.h"
 
 #include "core/schedule.h"
+#include "host/arguments.h"
 #include "host/hooks.h"
 #include "host/padding.h"
 #include "host/run.h"
@@ -218,20 +219,19 @@ void vkd_calibration_read(network *net, const char *path) {
 }
 
 void vkd_calibrate_command(int argc, char **argv) {
-    char *files[2] = {NULL, NULL};
     const char *out = NULL;
-    int given = 0, usable = 1;
-    for (int i = 3; i < argc && argv[i]; ++i) {
-        if (!strcmp(argv[i], "-out") && i + 1 < argc && argv[i + 1])
-            out = argv[++i];
-        else if (argv[i][0] != '-' && given < 2)
-            files[given++] = argv[i];
-        else
-            usable = 0;
-    }
-    if (!usable || given < 2 || !out)
-        vkd_fail(
-            "usage: darknet vkd calibrate DATA CFG -out FILE [-teacher_cfg F -teacher_weights F] [-seed N]");
+    const vkd_flag flags[] = {{"-out", &out, NULL}};
+    const vkd_arguments expected = {.command = "vkd calibrate",
+                                    .usage =
+                                        "DATA CFG -out FILE [-teacher_cfg F -teacher_weights F] [-seed N]",
+                                    .known = "-out, -seed, -teacher_cfg or -teacher_weights",
+                                    .least = 2,
+                                    .most = 2,
+                                    .flags = flags,
+                                    .flag_count = 1};
+    char *files[2];
+    vkd_read_arguments(&expected, argc, argv, files);
+    if (!out) vkd_fail("usage: darknet %s %s", expected.command, expected.usage);
     if (vkd_run_options()->calibration)
         vkd_fail("vkd calibrate: found -calibration %s; expected to make such a file, not to take one",
                  vkd_run_options()->calibration);

@@ -4,12 +4,14 @@
 #include "host/advise.h"
 #include "host/calibrate.h"
 #include "host/check.h"
+#include "host/command_line.h"
 #include "host/detector_train.h"
 #include "host/dump.h"
 #include "host/evaluate.h"
 #include "host/hooks.h"
 #include "host/maps.h"
 #include "host/run.h"
+#include "numerics/blas_kernels.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -69,12 +71,13 @@ static const struct {
 enum { command_count = sizeof commands / sizeof *commands };
 
 static void run_vkd(int argc, char **argv) {
-    for (int i = 0; argc > 2 && i < command_count; ++i)
-        if (!strcmp(argv[2], commands[i].name)) {
+    const char *name = argc > 2 ? argv[2] : NULL; // Darknet leaves NULLs where flags were
+    for (int i = 0; name && i < command_count; ++i)
+        if (!strcmp(name, commands[i].name)) {
             commands[i].run(argc, argv);
             return;
         }
-    if (argc > 2) fprintf(stderr, "darknet vkd: unknown command \"%s\"\n", argv[2]);
+    if (name) fprintf(stderr, "darknet vkd: unknown command \"%s\"\n", name);
     fprintf(stderr, "usage:\n");
     for (int i = 0; i < command_count; ++i)
         fprintf(stderr, "  darknet vkd %s %s\n", commands[i].name, commands[i].help);
@@ -90,7 +93,8 @@ int vkd_is_of_the_cpu(int argc, char **argv) {
 }
 
 int vkd_command(int argc, char **argv) {
-    if (argc < 2) return 0;
+    vkd_check_command_line(argc, argv);
+    vkd_blas_choose_kernels();
     if (vkd_is_of_the_cpu(argc, argv)) {
         vkd_run_parse(argc, argv);
         run_vkd(argc, argv);

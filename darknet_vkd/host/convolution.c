@@ -4,17 +4,22 @@
 #include "host/plugin.h"
 #include "numerics/parallel.h"
 
+#include <stdatomic.h>
+
 // As many as when the first layer's workspace was measured, whatever is set afterwards.
 static int threads(void) {
-    static int count;
-    if (!count) count = vkd_threads();
-    return count;
+    static atomic_int measured;
+    int then = 0, now = vkd_threads();
+    return atomic_compare_exchange_strong(&measured, &then, now) ? now : then;
 }
+
+// Bytes, as Darknet's own: resize_network() refuses workspaces of more than 2e9.
+static const size_t most_workspace = (size_t)1 << 30;
 
 // A shape without channels, which no method serves, for what is no plain convolution.
 vkd_convolution vkd_convolution_of(const layer *l) {
     const bool plain = l->type == CONVOLUTIONAL && l->groups == 1 && !l->xnor && !l->binary;
-    return (vkd_convolution){
+    const vkd_convolution s = {
         .c = plain ? l->c : 0,
         .h = l->h,
         .w = l->w,
@@ -24,6 +29,7 @@ vkd_convolution vkd_convolution_of(const layer *l) {
         .pad = l->pad,
         .threads = threads(),
     };
+    return vkd_convolution_within(s, most_workspace / sizeof(float));
 }
 
 size_t vkd_convolution_bytes(const layer *l) {

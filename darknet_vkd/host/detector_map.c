@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "host/command_line.h"
 #include "host/evaluate.h"
 #include "host/pictures.h"
 #include "host/run.h"
@@ -78,7 +79,7 @@ static request read_arguments(int argc, char **argv) {
         if (!is_option(flag))
             vkd_fail("detector map: unknown option %s; expected -json, -thresh, -nms, -iou_thresh or -points",
                      flag);
-        if (i + 1 == argc || !argv[i + 1]) vkd_fail("detector map: %s needs a value", flag);
+        if (vkd_flag_lacks_value(argc, argv, i)) vkd_fail("detector map: %s needs a value", flag);
         take_option(&r, flag, argv[++i]);
     }
     if (given < 3)

@@ -2,6 +2,7 @@
 #define _POSIX_C_SOURCE 200809L
 #include "host/detector_train.h"
 
+#include "host/command_line.h"
 #include "host/hooks.h"
 #include "host/plugin.h"
 #include "host/run.h"
@@ -85,7 +86,7 @@ static request read_arguments(int argc, char **argv) {
             if (!r.map_epochs) r.map_epochs = 1;
         } else if (!strcmp(flag, "-dont_show")) {
             continue; // there is no window
-        } else if (take_value(&r, flag, i + 1 < argc ? argv[i + 1] : NULL)) {
+        } else if (take_value(&r, flag, vkd_flag_lacks_value(argc, argv, i) ? NULL : argv[i + 1])) {
             ++i;
         } else {
             vkd_fail("detector train: unknown option %s; expected -teacher_cfg, -teacher_weights, "

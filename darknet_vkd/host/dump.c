@@ -4,6 +4,7 @@
 
 #include "core/npy.h"
 #include "core/schedule.h"
+#include "host/arguments.h"
 #include "host/hooks.h"
 #include "host/pictures.h"
 #include "host/plugin.h"
@@ -25,43 +26,21 @@ typedef struct request {
     int images; // 0: the cfg's own sub-batch
 } request;
 
-static int read_count(const char *flag, const char *text) {
-    char *end;
-    errno = 0;
-    long value = strtol(text, &end, 10);
-    if (end == text || *end || errno || value < 1 || value > 1000000)
-        vkd_fail("%s: found \"%s\"; expected an integer from 1 to 1000000", flag, text);
-    return (int)value;
-}
-
-// argv[0..2] are "darknet vkd dump"; -seed and the teacher's flags are already taken.
 static request read_arguments(int argc, char **argv) {
     request r = {0};
-    char **const files[] = {&r.data, &r.cfg, &r.weights};
-    size_t given = 0;
-    for (int i = 3; i < argc && argv[i]; ++i) {
-        const char *flag = argv[i];
-        if (flag[0] != '-') {
-            if (given == 3) vkd_fail("vkd dump: unexpected \"%s\" after DATA CFG WEIGHTS", flag);
-            *files[given++] = argv[i];
-            continue;
-        }
-        bool out = !strcmp(flag, "-out");
-        if (!out && strcmp(flag, "-images"))
-            vkd_fail("vkd dump: unknown option %s; expected -out, -images, -seed, -teacher_cfg or "
-                     "-teacher_weights",
-                     flag);
-        if (i + 1 == argc || !argv[i + 1] || argv[i + 1][0] == '-')
-            vkd_fail("vkd dump: %s needs a value", flag);
-        ++i;
-        if (out)
-            r.out = argv[i];
-        else
-            r.images = read_count(flag, argv[i]);
-    }
-    if (given < 2 || !r.out)
-        vkd_fail("usage: darknet vkd dump DATA CFG [WEIGHTS] -out DIR [-images N] [-seed N] "
-                 "[-teacher_cfg F] [-teacher_weights F]");
+    const vkd_flag flags[] = {{"-out", &r.out, NULL}, {"-images", NULL, &r.images}};
+    const vkd_arguments expected = {
+        .command = "vkd dump",
+        .usage = "DATA CFG [WEIGHTS] -out DIR [-images N] [-seed N] [-teacher_cfg F] [-teacher_weights F]",
+        .known = "-out, -images, -seed, -teacher_cfg or -teacher_weights",
+        .least = 2,
+        .most = 3,
+        .flags = flags,
+        .flag_count = 2};
+    char *files[3];
+    vkd_read_arguments(&expected, argc, argv, files);
+    if (!r.out) vkd_fail("usage: darknet %s %s", expected.command, expected.usage);
+    r.data = files[0], r.cfg = files[1], r.weights = files[2];
     return r;
 }
 

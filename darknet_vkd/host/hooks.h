@@ -24,7 +24,7 @@ void vkd_divert_sections(struct list *sections);
 // network needs at least; start with 0.
 void vkd_check_section(const struct network *net, int index, const char *file, const void *section,
                        double *bytes);
-// Of a cfg's first line: takes the byte order mark away that some editors write.
+// Of a text file's first line: takes the byte order mark away that some editors write.
 void vkd_skip_mark(char *line);
 // Right after [net] is parsed: a teacher takes the student's batch and size.
 void vkd_net_parsed(struct network *net);

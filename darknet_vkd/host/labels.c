@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/cfg_text.h"
 #include "host/hooks.h"
 #include "host/run.h"
 #include "numerics/finite.h"
@@ -78,6 +79,13 @@ static vkd_status parse_line(char *line, size_t length, const char *path, int nu
     return VKD_OK;
 }
 
+// Takes a byte order mark away; its bytes.
+static size_t skip_mark(char *line, size_t length) {
+    size_t mark = vkd_cfg_mark(line, length);
+    memmove(line, line + mark, length - mark + 1);
+    return mark;
+}
+
 static vkd_status read_lines(FILE *file, const char *path, int image, int classes, vkd_labels *out,
                              vkd_error *err) {
     char *line = NULL;
@@ -87,6 +95,7 @@ static vkd_status read_lines(FILE *file, const char *path, int image, int classe
     errno = 0;
     for (int number = 1; !status && (length = getline(&line, &size, file)) >= 0; ++number) {
         vkd_label label = {.image = image};
+        if (number == 1) length -= (ssize_t)skip_mark(line, (size_t)length);
         if (is_blank(line) && strlen(line) == (size_t)length) continue;
         status = parse_line(line, (size_t)length, path, number, classes, &label, err);
         if (!status && append(out, &label))

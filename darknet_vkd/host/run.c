@@ -1,6 +1,7 @@
 #define _POSIX_C_SOURCE 200809L
 #include "host/run.h"
 
+#include "host/command_line.h"
 #include "host/hooks.h"
 #include "host/padding.h"
 #include "numerics/rng.h"
@@ -64,9 +65,9 @@ int vkd_verbose(void) {
 }
 
 static const char *take_flag(int argc, char **argv, const char *flag) {
-    for (int i = 0; i + 1 <= argc && i < argc && argv[i]; ++i) {
+    for (int i = 0; i < argc && argv[i]; ++i) {
         if (strcmp(argv[i], flag)) continue;
-        if (i + 1 >= argc || !argv[i + 1] || argv[i + 1][0] == '-') vkd_fail("%s needs a value", flag);
+        if (vkd_flag_lacks_value(argc, argv, i)) vkd_fail("%s needs a value", flag);
         const char *value = argv[i + 1];
         for (int j = i; j + 2 < argc; ++j)
             argv[j] = argv[j + 2];

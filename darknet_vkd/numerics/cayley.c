@@ -109,8 +109,24 @@ static vkd_status square(const double *P, const double *M, int k, double *V, dou
     return vkd_skew_map_square(&function, P, M, k, V, work);
 }
 
+// P (I + S/2) (I - S/2)^-1 - P = D (I - S/2)^-1. Row-major, LAPACK sees (I - S/2)' and D', which is that
+// system.
+static vkd_status square_step(float *S, int k, float *X, int *pivots) {
+    const size_t kk = (size_t)k * k;
+    for (size_t i = 0; i < kk; ++i)
+        S[i] *= -0.5f;
+    for (int i = 0; i < k; ++i)
+        S[(size_t)i * k + i] += 1;
+    return LAPACKE_sgesv_work(LAPACK_COL_MAJOR, k, k, S, k, pivots, X, k) == 0 ? VKD_OK : VKD_SINGULAR;
+}
+
 static size_t workspace(int n, int k) {
     return vkd_skew_map_workspace(&function, n, k);
 }
 
-const vkd_orthogonal_map vkd_map_cayley = {forward, adjoint, workspace, square, &tangent};
+const vkd_orthogonal_map vkd_map_cayley = {.forward = forward,
+                                           .adjoint = adjoint,
+                                           .workspace = workspace,
+                                           .square = square,
+                                           .tangent = &tangent,
+                                           .square_step = square_step};

@@ -18,9 +18,13 @@ typedef struct vkd_convolution {
     int threads;           // that share a batch; each has a workspace of its own
 } vkd_convolution;
 
-// Floats of `workspace` below, enough for all three; 0 where none serves.
+// Floats of `workspace` below, enough for all three; 0 where none serves. It grows with the threads.
 size_t vkd_convolution_workspace(const vkd_convolution *s);
 size_t vkd_convolution_forward_workspace(const vkd_convolution *s); // for the forward alone
+
+// The shape with as many threads as leave the workspace within so many floats; of no channels, which no
+// method serves, where one thread's is larger.
+vkd_convolution vkd_convolution_within(vkd_convolution s, size_t floats);
 
 // Each returns whether it was done; if not, nothing is written.
 

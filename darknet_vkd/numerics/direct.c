@@ -1,7 +1,9 @@
 #include "numerics/direct.h"
 
+#include <limits.h>
 #include <string.h>
 
+#include "numerics/destination.h"
 #include "numerics/panel.h"
 #include "numerics/parallel.h"
 
@@ -97,28 +99,6 @@ static void read_sheet(const plan *p, const float *image, int first_row, float *
 // ---- forward
 // -------------------------------------------------------------------------------------------------
 
-typedef struct destination {
-    float *y;
-    const float *bias; // NULL: none
-    vkd_epilogue epilogue;
-    int add; // += instead of =
-} destination;
-
-static void write_row(const float *restrict from, float *restrict to, int count, float bias,
-                      const destination *d) {
-    if (d->add)
-        for (int x = 0; x < count; ++x)
-            to[x] += from[x];
-    else if (d->epilogue == VKD_EPILOGUE_LEAKY)
-        for (int x = 0; x < count; ++x) {
-            const float v = from[x] + bias;
-            to[x] = v > 0 ? v : 0.1f * v;
-        }
-    else
-        for (int x = 0; x < count; ++x)
-            to[x] = from[x] + bias;
-}
-
 static int panels(const plan *p) {
     return panels_of(p->n);
 }
@@ -134,16 +114,15 @@ static void convolve_block(const plan *p, const int *offsets, const float *packe
     float *sheet = work, *out = sheet + p->sheet;
     read_sheet(p, x + (size_t)image * (size_t)p->c * (size_t)p->h * (size_t)p->w, first, sheet);
     for (int k = 0; k < panels(p); ++k) {
-        multiply_run(sheet, offsets, packed + (size_t)k * FILTERS * (size_t)p->weights, p->weights, p->run,
-                     out, (size_t)p->padded);
+        multiply_run(sheet, offsets, packed + (size_t)k * FILTERS * (size_t)p->weights, 0, 1, p->weights,
+                     p->run, false, out, (size_t)p->padded);
         for (int f = 0; f < FILTERS && k * FILTERS + f < p->n; ++f) {
             const int n = k * FILTERS + f;
+            const size_t channel = (size_t)image * (size_t)p->n + (size_t)n;
             for (int r = 0; r < rows; ++r)
                 write_row(out + (size_t)f * (size_t)p->padded + (size_t)(r * p->pitch),
-                          d->y + (((size_t)image * (size_t)p->n + (size_t)n) * (size_t)p->out_h +
-                                  (size_t)(first + r)) *
-                                     (size_t)p->out_w,
-                          p->out_w, d->bias ? d->bias[n] : 0, d);
+                          (channel * (size_t)p->out_h + (size_t)(first + r)) * (size_t)p->out_w, p->out_w, n,
+                          d);
         }
     }
 }
@@ -196,10 +175,24 @@ static double row_of_planes(const vkd_convolution *s) {
     return planes * ((double)s->w / s->stride + 2.0 * s->size);
 }
 
+// A sheet of one row, its longest but for what stays in the cache, the weights of a filter, and a padded row
+// or column can be numbered in an int, with room to round up.
+static bool is_countable(const vkd_convolution *s) {
+    static const double most = INT_MAX / 2;
+    const double channels = s->c > s->n ? s->c : s->n, size = s->size;
+    return row_of_planes(s) <= MOST_IN_A_ROW && row_of_planes(s) * (1 + size / s->stride) <= most &&
+           channels * size * size <= most && s->h + 2 * size <= most && s->w + 2 * size <= most;
+}
+
 bool vkd_direct_serves(const vkd_convolution *s) {
     return s->c > 0 && s->n > 0 && s->h > 0 && s->w > 0 && s->size > 0 && s->stride > 0 && s->pad >= 0 &&
-           s->pad < s->size && s->h + 2 * s->pad >= s->size && s->w + 2 * s->pad >= s->size &&
-           s->threads > 0 && row_of_planes(s) <= MOST_IN_A_ROW;
+           s->pad < s->size && s->threads > 0 && is_countable(s) && s->h + 2 * s->pad >= s->size &&
+           s->w + 2 * s->pad >= s->size;
+}
+
+static bool accepts(const vkd_convolution *s, int batch) {
+    return vkd_direct_serves(s) && batch > 0 &&
+           batch <= INT_MAX / (s->h + 2 * s->size); // blocks of all images
 }
 
 static plan forward_plan(const vkd_convolution *s) {
@@ -211,9 +204,19 @@ static plan adjoint_plan(const vkd_convolution *s) { // stride 1
     return make_plan(s->n, p.out_h, p.out_w, s->c, s->size, 1, s->size - 1 - s->pad);
 }
 
+size_t vkd_direct_forward_workspace(const vkd_convolution *s) {
+    const plan p = forward_plan(s);
+    return convolve_floats(&p, s->threads);
+}
+
+size_t vkd_direct_adjoint_workspace(const vkd_convolution *s) {
+    const plan p = adjoint_plan(s);
+    return convolve_floats(&p, s->threads);
+}
+
 vkd_status vkd_direct_forward(const vkd_convolution *s, const float *weights, const float *bias,
                               const float *x, int batch, float *y, vkd_epilogue epilogue, float *workspace) {
-    if (!vkd_direct_serves(s) || batch < 1) return VKD_INVALID_ARGUMENT;
+    if (!accepts(s, batch)) return VKD_INVALID_ARGUMENT;
     const plan p = forward_plan(s);
     const destination d = {.y = y, .bias = bias, .epilogue = epilogue};
     convolve(&p, s->threads, weights, 0, x, batch, &d, workspace);
@@ -222,9 +225,9 @@ vkd_status vkd_direct_forward(const vkd_convolution *s, const float *weights, co
 
 vkd_status vkd_direct_adjoint(const vkd_convolution *s, const float *weights, const float *dy, int batch,
                               float *dx, float *workspace) {
-    if (!vkd_direct_serves(s) || batch < 1 || s->stride != 1) return VKD_INVALID_ARGUMENT;
+    if (!accepts(s, batch) || s->stride != 1) return VKD_INVALID_ARGUMENT;
     const plan p = adjoint_plan(s);
-    const destination d = {.y = dx, .add = 1};
+    const destination d = {.y = dx, .add = true};
     convolve(&p, s->threads, weights, 1, dy, batch, &d, workspace);
     return VKD_OK;
 }
@@ -258,6 +261,11 @@ static size_t gradient_thread(const gradient *g) {
 
 static size_t gradient_floats(const gradient *g, int threads) {
     return (size_t)g->weights + (size_t)threads * gradient_thread(g);
+}
+
+size_t vkd_direct_gradient_workspace(const vkd_convolution *s) {
+    const gradient g = make_gradient(s);
+    return gradient_floats(&g, s->threads);
 }
 
 // Lane i = (i & step ? b : a)[i] + [i ^ step].
@@ -341,7 +349,7 @@ static void gradient_group(const gradient *g, const int *offsets, const float *x
 
 vkd_status vkd_direct_gradient(const vkd_convolution *s, const float *x, const float *dy, int batch,
                                float *dweights, float *workspace) {
-    if (!vkd_direct_serves(s) || batch < 1) return VKD_INVALID_ARGUMENT;
+    if (!accepts(s, batch)) return VKD_INVALID_ARGUMENT;
     const gradient g = make_gradient(s);
     void *room = workspace;
     int *offsets = room;
@@ -367,16 +375,4 @@ vkd_status vkd_direct_gradient(const vkd_convolution *s, const float *x, const f
                 to[i] += sums[i * FILTERS];
         }
     return VKD_OK;
-}
-
-size_t vkd_direct_workspace(const vkd_convolution *s) {
-    const gradient g = make_gradient(s);
-    size_t size = convolve_floats(&g.p, s->threads), other = gradient_floats(&g, s->threads);
-    if (other > size) size = other;
-    if (s->stride == 1) {
-        const plan back = adjoint_plan(s);
-        other = convolve_floats(&back, s->threads);
-        if (other > size) size = other;
-    }
-    return size;
 }

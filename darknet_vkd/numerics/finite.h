@@ -2,13 +2,15 @@
 #ifndef VKD_NUMERICS_FINITE_H
 #define VKD_NUMERICS_FINITE_H
 
+#include "numerics/everywhere.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
 // The exponent of an infinity or a NaN is all ones (IEEE 754-2019, 3.4). Integer arithmetic only.
-static inline bool vkd_is_finite(double x) {
+VKD_EVERYWHERE static inline bool vkd_is_finite(double x) {
     uint64_t bits;
     memcpy(&bits, &x, sizeof bits);
     return (bits & UINT64_C(0x7ff0000000000000)) != UINT64_C(0x7ff0000000000000);

@@ -213,4 +213,5 @@ static vkd_status tangent_step(const double *S, const double *F, double size, do
 
 static const vkd_tangent_map tangent = {coordinates, tangent_step};
 
-const vkd_orthogonal_map vkd_map_householder = {forward, adjoint, workspace, NULL, &tangent};
+const vkd_orthogonal_map vkd_map_householder = {
+    .forward = forward, .adjoint = adjoint, .workspace = workspace, .tangent = &tangent};

@@ -3,6 +3,7 @@
 #define VKD_NUMERICS_LINALG_H
 
 #include <cblas.h>
+#include <math.h>
 #include <stddef.h>
 
 #include "numerics/parallel.h"
@@ -63,6 +64,31 @@ static inline void vkd_skew_part(double *S, int k, double scale) {
                     S[(size_t)i * k + j] = s;
                     S[(size_t)j * k + i] = -s;
                 }
+}
+
+// Y (k,k) <- Y + sign Y', sign = 1 or -1, in blocks as in vkd_transpose.
+static inline void vkd_add_transpose(float *Y, int k, float sign) {
+    enum { BLOCK = 2 * VKD_LINE };
+    for (int i0 = 0; i0 < k; i0 += BLOCK)
+        for (int j0 = 0; j0 <= i0; j0 += BLOCK)
+            for (int i = i0; i < k && i < i0 + BLOCK; ++i)
+                for (int j = j0; j <= i && j < j0 + BLOCK; ++j) {
+                    const float s = Y[(size_t)i * k + j] + sign * Y[(size_t)j * k + i];
+                    Y[(size_t)i * k + j] = s;
+                    Y[(size_t)j * k + i] = sign * s;
+                }
+}
+
+// The largest row sum of |A|, A (m,m): the infinity norm. A NaN in any row stays one.
+static inline double vkd_largest_row(const double *A, int m) {
+    double largest = 0;
+    for (int i = 0; i < m; ++i) {
+        double sum = 0;
+        for (int j = 0; j < m; ++j)
+            sum += fabs(A[(size_t)i * m + j]);
+        if (sum > largest || sum != sum) largest = sum;
+    }
+    return largest;
 }
 
 // y (rows,cols) = x with row strides ldy, ldx.

@@ -23,17 +23,6 @@ size_t vkd_matrix_exp_frechet_workspace(int m) {
     return 2 * PAIRS * (size_t)m * (size_t)m + (size_t)m;
 }
 
-static double norm1(const double *A, int m) { // of the transpose: the largest row sum
-    double largest = 0;
-    for (int i = 0; i < m; ++i) {
-        double sum = 0;
-        for (int j = 0; j < m; ++j)
-            sum += fabs(A[(size_t)i * m + j]);
-        if (sum > largest) largest = sum;
-    }
-    return largest;
-}
-
 // C = A B + beta C, and by the product rule dC = A dB + dA B + beta dC.
 static void multiply(int m, pair A, pair B, double beta, pair C) {
     vkd_gemm_nn(m, m, m, 1, A.x, m, B.x, m, beta, C.x, m);
@@ -134,7 +123,7 @@ static vkd_status exponential(const double *A, const double *X, int m, pair E, d
     if (m < 1) return VKD_INVALID_ARGUMENT;
     const size_t mm = (size_t)m * m;
     if (!vkd_all_finite_double(A, mm) || (X && !vkd_all_finite_double(X, mm))) return VKD_NOT_FINITE;
-    const double norm = norm1(A, m);
+    const double norm = vkd_largest_row(A, m); // of the transpose: norm 1
     if (!vkd_is_finite(norm)) return VKD_NOT_FINITE;
     pair p[PAIRS]; // A scaled, its powers 2, 4 and 6, U, V, T
     for (int i = 0; i < PAIRS; ++i) {
@@ -263,4 +252,5 @@ static size_t workspace(int n, int k) {
     return vkd_skew_map_workspace(&function, n, k);
 }
 
-const vkd_orthogonal_map vkd_map_matrix_exp = {forward, adjoint, workspace, square, &tangent};
+const vkd_orthogonal_map vkd_map_matrix_exp = {
+    .forward = forward, .adjoint = adjoint, .workspace = workspace, .square = square, .tangent = &tangent};

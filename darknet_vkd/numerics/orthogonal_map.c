@@ -6,6 +6,7 @@
 #include "numerics/finite.h"
 #include "numerics/linalg.h"
 #include "numerics/reduce.h"
+#include "numerics/rng.h"
 
 // Of the k x k series behind a result in float64 and in float32.
 static const double accuracy_double = 1e-15, accuracy_single = 1e-11;
@@ -45,6 +46,50 @@ static vkd_status forward_square(const vkd_orthogonal_map *map, const double *Pd
     vkd_widen(product, k, k, k, M, k);
     vkd_skew_part(M, k, 1);
     return map->square(Pd, M, k, V, V + (size_t)k * k);
+}
+
+// Whether D = P S but for rounding, S = P'D: seen from what the two make of two vectors of signs, for which
+// the square of the difference's length has the square of |D - P S|_F as its mean.
+static bool is_tangent(const float *P, const float *D, const float *S, int k, float *scratch) {
+    static const double rounding = 1e-6;
+    float *v = scratch, *Sv = v + k, *PSv = Sv + k, *Dv = PSv + k;
+    vkd_rng rng;
+    vkd_rng_seed(&rng, 0, 0, 0);
+    double length = 0, difference = 0;
+    for (int round = 0; round < 2; ++round) {
+        for (int i = 0; i < k; ++i)
+            v[i] = vkd_rng_next(&rng) & 1 ? 1 : -1;
+        cblas_sgemv(CblasRowMajor, CblasNoTrans, k, k, 1, S, k, v, 1, 0, Sv, 1);
+        cblas_sgemv(CblasRowMajor, CblasNoTrans, k, k, 1, P, k, Sv, 1, 0, PSv, 1);
+        cblas_sgemv(CblasRowMajor, CblasNoTrans, k, k, 1, D, k, v, 1, 0, Dv, 1);
+        for (int i = 0; i < k; ++i) {
+            const double e = (double)Dv[i] - PSv[i];
+            difference += e * e;
+            length += (double)Dv[i] * Dv[i];
+        }
+    }
+    return difference <= rounding * rounding * length;
+}
+
+// A small step of a large square, where there is a form for it; *is_small says whether it was one.
+static vkd_status square_single(const vkd_orthogonal_map *map, const float *P, const float *D, int k,
+                                float *V, double *work, bool *is_small) {
+    const size_t kk = (size_t)k * k;
+    void *scratch = work;
+    float *S = scratch, *X = S + kk, *vectors = X + kk;
+    cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, k, k, k, 0.5f, P, k, D, k, 0, S, k);
+    vkd_add_transpose(S, k, -1);
+    *is_small = is_tangent(P, D, S, k, vectors);
+    if (!*is_small) return VKD_OK;
+    memcpy(X, D, kk * sizeof *X);
+    scratch = vectors;
+    const vkd_status status = map->square_step(S, k, X, scratch);
+    if (status != VKD_OK) return status;
+    for (size_t i = 0; i < kk; ++i)
+        X[i] += P[i];
+    if (!vkd_all_finite(X, kk)) return VKD_NOT_FINITE;
+    memcpy(V, X, kk * sizeof *V);
+    return VKD_OK;
 }
 
 typedef struct step {
@@ -134,6 +179,11 @@ vkd_status vkd_map_forward(const vkd_orthogonal_map *map, const float *P, const 
         status = forward_single(map, Pd, P, D, n, k, V, Dd, &is_small);
         if (status != VKD_OK || is_small) return status;
         vkd_widen(P, k, n, k, Pd, k);
+    }
+    if (n == k && nk >= LARGE && map->square_step && square < 0.01 * k) { // columns turn by a tenth or less
+        bool is_small;
+        status = square_single(map, P, D, k, V, Dd, &is_small);
+        if (status != VKD_OK || is_small) return status;
     }
     if (n == k && nk >= LARGE && map->square) {
         status = forward_square(map, Pd, P, D, k, Dd, Vd);

@@ -1,6 +1,8 @@
 // A map D -> V from the tangents at a base point P of the Stiefel manifold St(n,k) to St(n,k), and its
-// adjoint. For each of them the derivative at D = 0 is the identity on tangents, V'V = P'P up to rounding or
-// nearer to I, and a tangent D may be of any rank and size.
+// adjoint. For each of them the derivative at D = 0 is the identity on tangents, and a tangent D may be of
+// any rank and size. Where P'P is only nearly I, small steps (tangent_frame.h) bring V'V nearer to it; after
+// larger ones V'V = P'P up to rounding with the exponential and Cayley's map, and householder leaves a defect
+// about as large as P's.
 #ifndef VKD_NUMERICS_ORTHOGONAL_MAP_H
 #define VKD_NUMERICS_ORTHOGONAL_MAP_H
 
@@ -28,6 +30,12 @@ typedef struct vkd_orthogonal_map {
                          double *V, // =
                          double *work);
     const vkd_tangent_map *tangent; // forward's small steps for n > k
+    // For n = k and a small tangent D = P S: X = V - P from D alone, in float32, whose rounding is relative
+    // to the step. Null for a map without this form.
+    vkd_status (*square_step)(float *S, // (k,k) skew; scratch afterwards
+                              int k,
+                              float *X,     // (k,k) D on entry, V - P on return
+                              int *pivots); // (k)
 } vkd_orthogonal_map;
 
 // The float64 forward of any step: map->forward, or the tangent's frame where it is enough.

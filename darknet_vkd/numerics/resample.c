@@ -4,23 +4,7 @@
 #include <string.h>
 
 #include "numerics/parallel.h"
-
-typedef struct source { // output = (1 - t) input[low] + t input[high]
-    int low, high;
-    float t;
-} source;
-
-// Aligned pixel centres: output i sits at (i + 1/2) size / out_size - 1/2 of the input, clamped to
-// the first and last centres.
-static source locate(int i, int size, int out_size) {
-    double at = (i + 0.5) * size / out_size - 0.5;
-    if (at < 0) at = 0;
-    source s = {(int)at, 0, 0};
-    if (s.low > size - 1) s.low = size - 1;
-    s.high = s.low + 1 < size ? s.low + 1 : s.low;
-    s.t = (float)(at - s.low);
-    return s;
-}
+#include "numerics/resample_place.h"
 
 static void average_plane(const float *x, int w, float *y, int out_h, int out_w, int fh, int fw) {
     const double scale = 1.0 / ((double)fh * fw);
@@ -49,10 +33,10 @@ static void average_plane_adjoint(const float *dy, int w, float *dx, int out_h, 
 
 static void bilinear_plane(const float *x, int h, int w, float *y, int out_h, int out_w) {
     for (int i = 0; i < out_h; ++i) {
-        const source v = locate(i, h, out_h);
+        const vkd_place v = vkd_resample_place(i, h, out_h);
         const float *low = x + (size_t)v.low * w, *high = x + (size_t)v.high * w;
         for (int j = 0; j < out_w; ++j) {
-            const source u = locate(j, w, out_w);
+            const vkd_place u = vkd_resample_place(j, w, out_w);
             const float a = low[u.low] * (1 - u.t) + low[u.high] * u.t;
             const float b = high[u.low] * (1 - u.t) + high[u.high] * u.t;
             y[(size_t)i * out_w + j] = a * (1 - v.t) + b * v.t;
@@ -62,10 +46,10 @@ static void bilinear_plane(const float *x, int h, int w, float *y, int out_h, in
 
 static void bilinear_plane_adjoint(const float *dy, int h, int w, float *dx, int out_h, int out_w) {
     for (int i = 0; i < out_h; ++i) {
-        const source v = locate(i, h, out_h);
+        const vkd_place v = vkd_resample_place(i, h, out_h);
         float *low = dx + (size_t)v.low * w, *high = dx + (size_t)v.high * w;
         for (int j = 0; j < out_w; ++j) {
-            const source u = locate(j, w, out_w);
+            const vkd_place u = vkd_resample_place(j, w, out_w);
             const float d = dy[(size_t)i * out_w + j];
             low[u.low] += d * (1 - v.t) * (1 - u.t);
             low[u.high] += d * (1 - v.t) * u.t;

@@ -36,17 +36,6 @@ typedef struct thin {
     double a, *X, *W, *S, *M; // (k,k), (k,k), (k,k), (2k,2k)
 } thin;
 
-static double largest_row(const double *A, int k) {
-    double largest = 0;
-    for (int i = 0; i < k; ++i) {
-        double sum = 0;
-        for (int j = 0; j < k; ++j)
-            sum += fabs(A[(size_t)i * k + j]);
-        if (!(sum <= largest)) largest = sum; // a NaN stays
-    }
-    return largest;
-}
-
 // F = D'D
 static void thin_products(const double *P, const double *D, int n, int k, thin *t, double *F) {
     vkd_gemm_tn(k, k, n, 1, P, k, D, k, 0, t->X, k);
@@ -60,7 +49,7 @@ static void thin_matrix(int k, thin *t, double *F) {
     memcpy(t->S, t->X, (size_t)k * k * sizeof *t->S);
     vkd_skew_part(t->S, k, 1);
     vkd_gemm_nn(k, k, k, 1, t->S, k, t->X, k, 1, F, k);
-    const double size = largest_row(F, k), a = t->a = size > 0 ? sqrt(size) : 1;
+    const double size = vkd_largest_row(F, k), a = t->a = size > 0 ? sqrt(size) : 1;
     for (size_t i = 0; i < (size_t)k; ++i)
         for (size_t j = 0; j < (size_t)k; ++j) {
             t->M[i * k2 + j] = t->X[i * k + j];

@@ -9,7 +9,8 @@ typedef enum vkd_status {
     VKD_SINGULAR,   // a factorization broke down (LAPACK info > 0)
     VKD_NOT_FINITE, // a NaN or an infinity in the input or in the result
     VKD_IO,         // a file could not be read or written; errno says why
-    VKD_BAD_FILE    // a file was read and is not what it should be
+    VKD_BAD_FILE,   // a file was read and is not what it should be
+    VKD_DEVICE      // a call to the GPU's libraries failed; its vkd_device says which
 } vkd_status;
 
 #endif

@@ -109,19 +109,6 @@ vkd_status vkd_stiefel_project(const float *P, float *m, int n, int k, double *w
     return VKD_OK;
 }
 
-// Y <- Y + sign Y', sign = 1 or -1, in blocks as in vkd_transpose.
-static void symmetrize(float *Y, int k, float sign) {
-    enum { BLOCK = 2 * VKD_LINE };
-    for (int i0 = 0; i0 < k; i0 += BLOCK)
-        for (int j0 = 0; j0 <= i0; j0 += BLOCK)
-            for (int i = i0; i < k && i < i0 + BLOCK; ++i)
-                for (int j = j0; j <= i && j < j0 + BLOCK; ++j) {
-                    const float s = Y[(size_t)i * k + j] + sign * Y[(size_t)j * k + i];
-                    Y[(size_t)i * k + j] = s;
-                    Y[(size_t)j * k + i] = sign * s;
-                }
-}
-
 // In one formula: m <- mu m + G - P (mu sym(P'm) + G'P). For n = k every tangent is P times a skew matrix,
 // and that is P skew(P'(mu m + 2 G)).
 vkd_status vkd_stiefel_momentum(const float *P, const float *G, float mu, float *m, int n, int k,
@@ -137,7 +124,7 @@ vkd_status vkd_stiefel_momentum(const float *P, const float *G, float mu, float 
         sum[i] = mu * m[i] + (square ? 2 : 1) * G[i];
     cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, k, k, n, 0.5f * (square ? 1 : mu), P, k,
                 square ? sum : m, k, 0, Y, k);
-    symmetrize(Y, k, square ? -1 : 1);
+    vkd_add_transpose(Y, k, square ? -1 : 1);
     if (!square) cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, k, k, n, 1, G, k, P, k, 1, Y, k);
     cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, n, k, k, square ? 1 : -1, P, k, Y, k, !square, sum,
                 k);

@@ -4,17 +4,6 @@
 
 #include "numerics/linalg.h"
 
-static double largest_row(const double *A, int k) {
-    double largest = 0;
-    for (int i = 0; i < k; ++i) {
-        double sum = 0;
-        for (int j = 0; j < k; ++j)
-            sum += fabs(A[(size_t)i * k + j]);
-        if (!(sum <= largest)) largest = sum; // a NaN stays
-    }
-    return largest;
-}
-
 bool vkd_frame_is_small(const vkd_frame *frame, int k) {
     static const double small = 0.5, rounding = 1e-4;
     double defect = 0;
@@ -23,7 +12,7 @@ bool vkd_frame_is_small(const vkd_frame *frame, int k) {
             const double e = frame->W[(size_t)i * k + j] - (i == j);
             defect += e * e;
         }
-    return largest_row(frame->X, k) + sqrt(largest_row(frame->H, k)) <= small &&
+    return vkd_largest_row(frame->X, k) + sqrt(vkd_largest_row(frame->H, k)) <= small &&
            defect <= rounding * rounding;
 }
 
@@ -48,7 +37,8 @@ vkd_status vkd_frame_step(const vkd_tangent_map *map, const vkd_frame *frame, in
     for (size_t i = 0; i < kk; ++i)
         Y[i] -= S[i];
     double *C2 = K;
-    const vkd_status status = map->step(S, F, sqrt(largest_row(frame->H, k)), accuracy, k, C, C2, scratch);
+    const vkd_status status =
+        map->step(S, F, sqrt(vkd_largest_row(frame->H, k)), accuracy, k, C, C2, scratch);
     if (status != VKD_OK) return status;
     vkd_gemm_nn(k, k, k, -1, Y, k, C, k, 1, C2, k);
     // N C2 - I = C2 - I + (N - I) C2

@@ -1,7 +1,8 @@
 // Times single operations on request, so that scripts/bench_numerics.py can let ours and another's take
 // turns.
 //
-//   bench_numerics     reads requests, a line each, and answers each with seconds, a line each:
+//   bench_numerics kernels   says what OpenBLAS runs on
+//   bench_numerics           reads requests, a line each, and answers each with seconds, a line each:
 //     update MAP N K REBASE REPEATS                   one update of P from a fresh gradient
 //     tap MAP MODE LOSS BATCH K N SIDE REPEATS        one forward of a tap, gradients included
 //
@@ -9,6 +10,7 @@
 #define _POSIX_C_SOURCE 200809L
 #include "core/options.h"
 #include "core/tap.h"
+#include "numerics/blas_kernels.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -101,7 +103,9 @@ static double time_tap(const vkd_tap_options *o, vkd_tap_shape s, int repeats) {
     return spent / repeats;
 }
 
-int main(void) {
+int main(int argc, char **argv) {
+    vkd_blas_choose_kernels();
+    if (argc == 2 && !strcmp(argv[1], "kernels")) return puts(vkd_blas_kernels()) < 0;
     char line[256], map[WORD], mode[WORD], loss[WORD];
     int n, k, rebase, repeats, batch, side;
     while (fgets(line, sizeof line, stdin)) {

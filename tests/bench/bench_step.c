@@ -1,6 +1,7 @@
 // Times a distillation step by its parts, so that scripts/bench_step.py can let ours and another's take
 // turns.
 //
+//   bench_step kernels      says what OpenBLAS runs on
 //   bench_step CFG TEACHER_CFG TEACHER_WEIGHTS BATCH SIDE [DATA]
 //
 // BATCH pictures of SIDE x SIDE (0: the cfg's own) at random. TEACHER_WEIGHTS is written first, at random,
@@ -17,6 +18,7 @@
 #include "host/plugin.h"
 #include "host/run.h"
 #include "host/training_data.h"
+#include "numerics/blas_kernels.h"
 #include "numerics/rng.h"
 
 #include "data.h"
@@ -310,6 +312,8 @@ static void answer_profile(network *net, int steps, double *mean) {
 }
 
 int main(int argc, char **argv) {
+    vkd_blas_choose_kernels();
+    if (argc == 2 && !strcmp(argv[1], "kernels")) return puts(vkd_blas_kernels()) < 0;
     if (argc != 6 && argc != 7)
         vkd_fail("usage: bench_step CFG TEACHER_CFG TEACHER_WEIGHTS BATCH SIDE [DATA]");
     gpu_index = -1;
@@ -327,7 +331,7 @@ int main(int argc, char **argv) {
     const double work[WHOLE] = {gflop(vkd_of(net)->teacher), gflop(net), taps_gflop(vkd_of(net)),
                                 backward_gflop(net)};
     if (net->n > MOST_LAYERS || vkd_of(net)->teacher->n > MOST_LAYERS) vkd_fail("more layers than expected");
-    printf("machine %.1f %s\n", sgemm_peak(), openblas_get_corename());
+    printf("machine %.1f %s\n", sgemm_peak(), vkd_blas_kernels());
     print_least(net, vkd_of(net)->teacher);
     fflush(stdout);
     char line[64];

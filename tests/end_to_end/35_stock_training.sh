@@ -7,8 +7,9 @@
 : "${BUILD:=$root/build}"
 CC=${CC:-gcc}
 host=$BUILD/without_seam
-pristine=$root/build/download/darknet
-[ ! -d "$BUILD/source/src" ] || pristine=$BUILD/source
+for pristine in "$BUILD/source" "$BUILD/download/darknet" "$root/build/download/darknet"; do
+    [ ! -d "$pristine/src" ] || break
+done
 
 # The flags of the build under test: other ones would round differently.
 flags=$(cat "$BUILD/flags")

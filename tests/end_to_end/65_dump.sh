@@ -321,7 +321,7 @@ refused out_without_a_value "vkd dump: -out needs a value" d.data plain.cfg -out
 refused images_without_a_value "vkd dump: -images needs a value" d.data plain.cfg -images -out no
 refused unknown_option "vkd dump: unknown option -clear; expected -out, -images, -seed, -teacher_cfg or -teacher_weights" \
     d.data plain.cfg -out no -clear
-refused fourth_file 'vkd dump: unexpected "extra" after DATA CFG WEIGHTS' d.data plain.cfg teacher.weights extra -out no
+refused fourth_file "vkd dump: unexpected \"extra\"; $usage" d.data plain.cfg teacher.weights extra -out no
 refused images_word '-images: found "two"; expected an integer from 1 to 1000000' d.data plain.cfg -out no -images two
 refused images_0 '-images: found "0"; expected an integer from 1 to 1000000' d.data plain.cfg -out no -images 0
 refused images_too_many "vkd dump: -images: found 6; train.txt has 5 pictures" d.data plain.cfg -out no -images 6

@@ -172,7 +172,9 @@ static void assert_cut(const unsigned char *bytes, size_t n, bool cut) {
 static void test_cut_jpeg(void **state) {
     (void)state;
     size_t n = 0;
-    unsigned char *bytes = read_bytes(VKD_DARKNET "/data/eagle.jpg", &n);
+    char photograph[sizeof darknet_folder + 32];
+    snprintf(photograph, sizeof photograph, "%s/data/eagle.jpg", darknet_folder);
+    unsigned char *bytes = read_bytes(photograph, &n);
     assert_true(bytes && n > 100000);
     for (size_t left = 3; left < n; left += left < 1000 ? 1 : 997)
         assert_cut(bytes, left, true);

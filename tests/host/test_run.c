@@ -136,7 +136,7 @@ static void test_bad_flags(void **state) {
     assert_dies(parse_words, word, "-seed: found \"x\"; expected an integer >= 0");
     assert_dies(parse_words, cut, "-seed: found \"1e3\"; expected an integer >= 0");
     assert_dies(parse_words, none, "-seed needs a value");
-    assert_dies(parse_words, minus, "-seed needs a value");
+    assert_dies(parse_words, minus, "-seed: found \"-1\"; expected an integer >= 0");
     assert_dies(parse_words, cfg, "-teacher_cfg needs a value");
 }
 

@@ -311,21 +311,26 @@ static inline void check_small_steps(const vkd_orthogonal_map *map, dense_twin t
     }
 }
 
-// A large square takes another way in the shell; what is left is float32 rounding of the step, and V'V = I.
+// A large square takes other ways in the shell, a small step of it and one along a tangent yet another; what
+// is left is float32 rounding of the step, and V'V = I.
 static inline void check_large_square(const vkd_orthogonal_map *map) {
     enum { k = 260 };
     const size_t kk = (size_t)k * k;
-    const double sizes[] = {0.3, 30};
-    for (size_t s = 0; s < COUNT(sizes); ++s) {
-        float *P = random_point(k, k, 1), *D = random_tangent(P, k, k, 0, sizes[s], 2), *V = floats(kk);
+    const double sizes[] = {0.02, 0.3, 1, 30}, parts[] = {0, 1e-3, 0.3};
+    for (size_t c = 0; c < COUNT(sizes) * COUNT(parts); ++c) {
+        const double size = sizes[c % COUNT(sizes)], part = parts[c / COUNT(sizes)];
+        float *P = random_point(k, k, 1), *D = random_tangent(P, k, k, 0, size, 2), *V = floats(kk);
+        float *other = normal_floats(kk, 3);
+        for (size_t i = 0; i < kk; ++i)
+            D[i] += (float)(part * size / k) * other[i];
         double *Pd = widened(P, kk), *Dd = widened(D, kk), *want = doubles(kk);
         double *work = doubles(vkd_map_workspace(map, k, k)), *scratch = stiefel_work(k, k), defect;
         assert_ok(vkd_map_forward_double(map, Pd, Dd, k, k, want, work));
         assert_ok(vkd_map_forward(map, P, D, k, k, V, work));
-        assert_below(relative_mixed(V, want, kk) / EPS32, 0.51 + 2 * sizes[s] / sqrt(k));
+        assert_below(relative_mixed(V, want, kk) / EPS32, 0.51 + 2 * size / sqrt(k));
         assert_ok(vkd_stiefel_defect(V, k, k, &defect, scratch));
         assert_below(defect / (sqrt(k) * EPS32), 1);
-        float *singles[] = {P, D, V};
+        float *singles[] = {P, D, V, other};
         double *all[] = {Pd, Dd, want, work, scratch};
         for (size_t i = 0; i < COUNT(singles); ++i)
             free(singles[i]);

@@ -3,6 +3,9 @@
 #include "numerics/convolution.h"
 #include "numerics/direct.h"
 #include "numerics/parallel.h"
+#include "numerics/winograd.h"
+
+#include <limits.h>
 
 typedef struct shape {
     int c, h, w, n, size, stride, pad, batch;
@@ -41,10 +44,33 @@ static work make(shape t, int threads) {
     k.x = normal_floats(k.in, 3);
     k.y = normal_floats(k.out, 4); // =, not +=
     assert_true(vkd_direct_serves(&k.s));
-    k.workspace = floats(vkd_direct_workspace(&k.s)); // its exact size: the address sanitizer checks it
-    for (size_t i = 0; i < vkd_direct_workspace(&k.s); ++i)
-        k.workspace[i] = NAN; // nothing of it may be read before it is written
     return k;
+}
+
+// A workspace of its exact size, which the address sanitizer checks. Nothing of it may be read before it is
+// written.
+static float *room(work *k, size_t size) {
+    free(k->workspace);
+    k->workspace = floats(size);
+    for (size_t i = 0; i < size; ++i)
+        k->workspace[i] = NAN;
+    return k->workspace;
+}
+
+static vkd_status run_forward(work *k, const float *bias, float *y, vkd_epilogue epilogue) {
+    return vkd_direct_forward(&k->s, k->weights, bias, k->x, k->t.batch, y, epilogue,
+                              room(k, vkd_direct_forward_workspace(&k->s)));
+}
+
+// Of dy = y.
+static vkd_status run_adjoint(work *k, float *dx) {
+    const size_t size = k->t.stride == 1 ? vkd_direct_adjoint_workspace(&k->s) : 1;
+    return vkd_direct_adjoint(&k->s, k->weights, k->y, k->t.batch, dx, room(k, size));
+}
+
+static vkd_status run_gradient(work *k, float *dw) {
+    return vkd_direct_gradient(&k->s, k->x, k->y, k->t.batch, dw,
+                               room(k, vkd_direct_gradient_workspace(&k->s)));
 }
 
 static void drop(work *k) {
@@ -126,8 +152,8 @@ static void forward(void **state) {
                 s.sum[j] += k.bias[j / plane % (size_t)k.t.n];
                 if (s.sum[j] < 0) s.sum[j] *= 0.1f;
             }
-            assert_ok(vkd_direct_forward(&k.s, k.weights, leaky ? k.bias : NULL, k.x, k.t.batch, k.y,
-                                         leaky ? VKD_EPILOGUE_LEAKY : VKD_EPILOGUE_LINEAR, k.workspace));
+            assert_ok(run_forward(&k, leaky ? k.bias : NULL, k.y,
+                                  leaky ? VKD_EPILOGUE_LEAKY : VKD_EPILOGUE_LINEAR));
             check(k.y, NULL, &s, k.out, &k.t);
             free(s.sum);
             free(s.size);
@@ -142,7 +168,7 @@ static void adjoint(void **state) {
         float *dx = normal_floats(k.in, 5), *start = copy_floats(dx, k.in);
         sums s = {k.weights, k.y, doubles(k.in), doubles(k.in)};
         each(&k, add_input, &s);
-        const vkd_status status = vkd_direct_adjoint(&k.s, k.weights, k.y, k.t.batch, dx, k.workspace);
+        const vkd_status status = run_adjoint(&k, dx);
         assert_int_equal(status, k.t.stride == 1 ? VKD_OK : VKD_INVALID_ARGUMENT);
         if (status == VKD_OK) check(dx, start, &s, k.in, &k.t);
         free(s.sum);
@@ -161,7 +187,7 @@ static void gradient(void **state) {
             float *dw = normal_floats(k.filters, 5), *start = copy_floats(dw, k.filters);
             sums s = {k.x, k.y, doubles(k.filters), doubles(k.filters)};
             each(&k, add_weight, &s);
-            assert_ok(vkd_direct_gradient(&k.s, k.x, k.y, k.t.batch, dw, k.workspace));
+            assert_ok(run_gradient(&k, dw));
             check(dw, start, &s, k.filters, &k.t);
             free(s.sum);
             free(s.size);
@@ -179,11 +205,10 @@ static void same_bits(void **state) {
     for (int threads = 1; threads <= 4; ++threads) {
         work k = make(t, threads);
         float *back = floats(k.in), *dw = floats(k.filters), *again = floats(k.filters);
-        assert_ok(
-            vkd_direct_forward(&k.s, k.weights, k.bias, k.x, t.batch, k.y, VKD_EPILOGUE_LEAKY, k.workspace));
-        assert_ok(vkd_direct_adjoint(&k.s, k.weights, k.y, t.batch, back, k.workspace));
-        assert_ok(vkd_direct_gradient(&k.s, k.x, k.y, t.batch, dw, k.workspace));
-        assert_ok(vkd_direct_gradient(&k.s, k.x, k.y, t.batch, again, k.workspace));
+        assert_ok(run_forward(&k, k.bias, k.y, VKD_EPILOGUE_LEAKY));
+        assert_ok(run_adjoint(&k, back));
+        assert_ok(run_gradient(&k, dw));
+        assert_ok(run_gradient(&k, again));
         assert_memory_equal(dw, again, k.filters * sizeof *dw);
         if (!y) {
             y = copy_floats(k.y, k.out);
@@ -204,11 +229,87 @@ static void a_nan_is_not_hidden(void **state) {
     (void)state;
     work k = make((shape){3, 9, 9, 2, 3, 1, 1, 1}, 1);
     k.x[9 * 9 + 4 * 9 + 4] = NAN; // channel 1, the middle
-    assert_ok(vkd_direct_forward(&k.s, k.weights, k.bias, k.x, 1, k.y, VKD_EPILOGUE_LEAKY, k.workspace));
+    assert_ok(run_forward(&k, k.bias, k.y, VKD_EPILOGUE_LEAKY));
     for (int y = 0; y < 9; ++y)
         for (int x = 0; x < 9; ++x)
             assert_true(!isnan(k.y[9 * y + x]) == !(y >= 3 && y <= 5 && x >= 3 && x <= 5));
     drop(&k);
+}
+
+// direct.h, "Numbers that are not finite": an infinite pixel in a corner, which five of nine weights of its
+// channel do not meet, spares the channel behind it.
+static void gradient_of_an_infinite_pixel(void **state) {
+    (void)state;
+    work k = make((shape){3, 9, 9, 2, 3, 1, 1, 1}, 1);
+    k.x[9 * 9] = INFINITY; // channel 1
+    float *dw = floats(k.filters);
+    sums s = {k.x, k.y, doubles(k.filters), doubles(k.filters)};
+    each(&k, add_weight, &s);
+    assert_ok(run_gradient(&k, dw));
+    for (size_t i = 0; i < k.filters; ++i) {
+        if (!isfinite(s.sum[i])) assert_false(isfinite(dw[i]));
+        if (i / 9 % 3 == 2) assert_true(isfinite(dw[i]));
+    }
+    free(s.sum);
+    free(s.size);
+    free(dw);
+    drop(&k);
+}
+
+// One padded pixel more, and it could not be numbered.
+static void shapes_beyond_int(void **state) {
+    (void)state;
+    const vkd_convolution direct[] = {
+        {1 << 20, 64, 64, 1, 64, 1, 1, 1},     // weights of a filter
+        {1, 64, 64, 1 << 20, 64, 1, 1, 1},     // of the adjoint's
+        {200, 60000, 60000, 1, 3000, 1, 1, 1}, // a sheet
+        {1, INT_MAX - 1, 5, 1, 3, 1, 1, 1},    // a padded column
+        {1, 5, INT_MAX - 1, 1, 3, 1, 1, 1},    // a padded row
+        {1, 5, 5, 1, INT_MAX, 1, INT_MAX / 2, 1},
+    };
+    for (size_t i = 0; i < COUNT(direct); ++i) {
+        assert_false(vkd_direct_serves(&direct[i]));
+        assert_int_equal(vkd_convolution_workspace(&direct[i]), 0);
+    }
+    const vkd_convolution winograd[] = {{1 << 26, 32, 32, 32, 3, 1, 1, 1},
+                                        {32, 32, 32, 1 << 26, 3, 1, 1, 1},
+                                        {32, 32, 1 << 26, 32, 3, 1, 1, 1},
+                                        {32, INT_MAX - 1, 32, 32, 3, 1, 1, 1}};
+    for (size_t i = 0; i < COUNT(winograd); ++i)
+        assert_int_equal(vkd_winograd_serves(&winograd[i]), 0);
+    float x[64] = {0};
+    const vkd_convolution one = {1, 1, 1, 1, 3, 1, 1, 1}; // batches
+    assert_int_equal(vkd_direct_forward(&one, x, NULL, x, INT_MAX, x, VKD_EPILOGUE_LINEAR, x),
+                     VKD_INVALID_ARGUMENT);
+    assert_int_equal(vkd_winograd_forward(&one, x, NULL, x, INT_MAX, x, VKD_EPILOGUE_LINEAR, x),
+                     VKD_INVALID_ARGUMENT);
+}
+
+// A frozen network's layer needs no room for gradients, and a layer with stride none for the adjoint.
+static void workspace_of_the_methods_alone(void **state) {
+    (void)state;
+    const vkd_convolution few = {16, 40, 40, 16, 3, 1, 1, 64}, strided = {64, 40, 40, 128, 3, 2, 1, 64},
+                          product = {512, 26, 26, 1024, 3, 2, 1, 2};
+    assert_int_equal(vkd_convolution_forward_workspace(&few), vkd_direct_forward_workspace(&few));
+    assert_true(vkd_convolution_forward_workspace(&strided) < vkd_direct_gradient_workspace(&strided));
+    assert_int_equal(vkd_convolution_workspace(&strided), vkd_direct_gradient_workspace(&strided));
+    // Its 4.7 million weights' gradient is Darknet's own product.
+    assert_int_equal(vkd_convolution_workspace(&product), vkd_direct_forward_workspace(&product));
+    assert_true(vkd_direct_gradient_workspace(&product) > vkd_direct_forward_workspace(&product));
+}
+
+static void fewer_threads_within_a_limit(void **state) {
+    (void)state;
+    const vkd_convolution all = {64, 40, 40, 128, 3, 2, 1, 1000};
+    const size_t limit = (size_t)1 << 26;
+    assert_true(vkd_convolution_workspace(&all) > limit);
+    vkd_convolution some = vkd_convolution_within(all, limit);
+    assert_in_range(some.threads, 2, 999);
+    assert_true(vkd_convolution_workspace(&some) <= limit);
+    ++some.threads;
+    assert_true(vkd_convolution_workspace(&some) > limit);
+    assert_int_equal(vkd_convolution_within(all, 1000).c, 0);
+    assert_int_equal(vkd_convolution_within(some, (size_t)-1).threads, some.threads);
 }
 
 static void rejects(void **state) {
@@ -245,8 +346,7 @@ static void methods_agree(void **state) {
               *dx = floats(k.in);
         float *want = floats(k.in), *dw = floats(k.filters), *sum = floats(k.filters);
         const int batch = of[i].batch;
-        assert_ok(
-            vkd_direct_forward(&k.s, k.weights, k.bias, k.x, batch, k.y, VKD_EPILOGUE_LEAKY, k.workspace));
+        assert_ok(run_forward(&k, k.bias, k.y, VKD_EPILOGUE_LEAKY));
         assert_int_equal(
             vkd_convolution_forward(&k.s, k.weights, k.bias, k.x, batch, y, VKD_EPILOGUE_LEAKY, own),
             done[i][0]);
@@ -254,12 +354,12 @@ static void methods_agree(void **state) {
         if (done[i][0]) assert_below(relative_floats(y, k.y, k.out) / EPS32, 40);
         assert_int_equal(vkd_convolution_adjoint(&k.s, k.weights, k.y, batch, dx, own), done[i][1]);
         if (done[i][1]) {
-            assert_ok(vkd_direct_adjoint(&k.s, k.weights, k.y, batch, want, k.workspace));
+            assert_ok(run_adjoint(&k, want));
             assert_below(relative_floats(dx, want, k.in) / EPS32, 40);
         }
         assert_int_equal(vkd_convolution_gradient(&k.s, k.x, k.y, batch, dw, own), done[i][2]);
         if (done[i][2]) {
-            assert_ok(vkd_direct_gradient(&k.s, k.x, k.y, batch, sum, k.workspace));
+            assert_ok(run_gradient(&k, sum));
             assert_below(relative_floats(dw, sum, k.filters) / EPS32, 40);
         }
         float *all[] = {own, y, dx, want, dw, sum};
@@ -271,9 +371,17 @@ static void methods_agree(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(forward),       cmocka_unit_test(adjoint), cmocka_unit_test(gradient),
-        cmocka_unit_test(same_bits),     cmocka_unit_test(rejects), cmocka_unit_test(a_nan_is_not_hidden),
+        cmocka_unit_test(forward),
+        cmocka_unit_test(adjoint),
+        cmocka_unit_test(gradient),
+        cmocka_unit_test(same_bits),
+        cmocka_unit_test(rejects),
+        cmocka_unit_test(a_nan_is_not_hidden),
         cmocka_unit_test(methods_agree),
+        cmocka_unit_test(gradient_of_an_infinite_pixel),
+        cmocka_unit_test(shapes_beyond_int),
+        cmocka_unit_test(workspace_of_the_methods_alone),
+        cmocka_unit_test(fewer_threads_within_a_limit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

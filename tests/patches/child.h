@@ -9,6 +9,7 @@
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -80,10 +81,23 @@ __attribute__((unused)) static child_result in_child(void (*body)(void *), void 
     } while (0)
 
 __attribute__((unused)) static char folder[64];
+#ifdef VKD_DARKNET
+/* Darknet's patched tree. VKD_DARKNET is seen from where the tests are started; the shell's $VKD_DARKNET is
+ * this. */
+static char darknet_folder[4096 + sizeof VKD_DARKNET];
+#endif
 
 /* Group setup: the working folder becomes a new one. */
 __attribute__((unused)) static int enter_folder(void **state) {
     (void)state;
+#ifdef VKD_DARKNET
+    char here[4096];
+    if (!getcwd(here, sizeof here)) return -1;
+    bool absolute = VKD_DARKNET[0] == '/';
+    snprintf(darknet_folder, sizeof darknet_folder, "%s%s%s", absolute ? "" : here, absolute ? "" : "/",
+             VKD_DARKNET);
+    if (setenv("VKD_DARKNET", darknet_folder, 1)) return -1;
+#endif
     strcpy(folder, "/tmp/vkd_test_XXXXXX");
     return mkdtemp(folder) && chdir(folder) == 0 ? 0 : -1;
 }

@@ -5,7 +5,7 @@
 #include "darknet.h"
 
 #define CHECK                                                                                                \
-    "cd " VKD_DARKNET " && g++ -fsyntax-only -DOPENCV $(pkg-config --cflags opencv4) -Iinclude -Isrc "       \
+    "cd \"$VKD_DARKNET\" && g++ -fsyntax-only -DOPENCV $(pkg-config --cflags opencv4) -Iinclude -Isrc "      \
     "src/image_opencv.cpp"
 
 static void test_compiles_with_opencv_4(void **state) {
@@ -17,8 +17,8 @@ static void test_compiles_with_opencv_4(void **state) {
 /* Every name of OpenCV 2's C interface that the removed code used; needs no OpenCV. */
 static void test_no_removed_names(void **state) {
     (void)state;
-    assert_int_not_equal(system("grep -q 'IplImage\\|CV_CAP_\\|CV_WND_\\|CV_WINDOW_\\|system(' " VKD_DARKNET
-                                "/src/image_opencv.cpp"),
+    assert_int_not_equal(system("grep -q 'IplImage\\|CV_CAP_\\|CV_WND_\\|CV_WINDOW_\\|system(' "
+                                "\"$VKD_DARKNET\"/src/image_opencv.cpp"),
                          0);
 }
 

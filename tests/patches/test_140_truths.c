@@ -90,7 +90,8 @@ static void test_loader_and_layer_agree(void **state) {
 
 static void test_max_below_one(void **state) {
     (void)state;
-    assert_dies(parse_only, HEAD CONV YOLO_MAX("0"), "t.cfg:18: [yolo] max: 0 is out of range; expected an integer >= 1");
+    assert_dies(parse_only, HEAD CONV YOLO_MAX("0"),
+                "t.cfg:18: [yolo] max: 0 is out of range; expected an integer >= 1");
 }
 
 int main(void) {

@@ -44,7 +44,7 @@ static void test_picture_with_a_long_name(void **state) {
     save_weights(net, "t.weights");
     free_network(net);
     snprintf(command, sizeof(command),
-             "cd " VKD_DARKNET
+             "cd \"$VKD_DARKNET\""
              " && ./darknet detector test %s/t.data %s/t.cfg %s/t.weights %s/%s -out %s/out "
              "2>&1 | grep -q '%s: Predicted'",
              folder, folder, folder, folder, name, folder, name);

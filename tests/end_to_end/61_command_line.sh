@@ -1,0 +1,85 @@
+#!/usr/bin/env bash
+# Commands called with too little, with flags alone or with values missing: one line and exit status 1, never a crash.
+# And files with a byte order mark, as some editors write them.
+# shellcheck disable=SC1091,SC2154,SC2317 # common.bash, and functions that check() calls
+. "$(dirname "$0")/common.bash"
+
+# refused NAME LINE ARGUMENT...: `darknet ARGUMENT...`
+refused() {
+    local name=$1 line=$2
+    shift 2
+    check "command_$name" refuse "$line" "$DARKNET" "$@"
+}
+behind="flags stand behind it"
+refused flags_alone "usage: darknet COMMAND ..., as detector, classifier or vkd; $behind" -nogpu
+refused flag_and_value_alone "usage: darknet COMMAND ..., as detector, classifier or vkd; $behind" -i 0
+expected="expected a command: vkd, detector, classifier, partial, ...; $behind"
+refused flag_first "darknet: found \"-seed\"; $expected" -seed 1 detector train a b
+refused unknown "darknet: found \"trian\"; $expected" trian a b
+refused empty "darknet: found \"\"; $expected" ""
+subs="train map test valid valid2 demo recall"
+refused detector_alone "usage: darknet detector COMMAND FILE...; COMMAND is one of $subs" detector
+refused detector_unknown "darknet detector: found \"est\"; expected one of $subs" detector est a b
+refused detector_empty "darknet detector: found \"\"; expected one of $subs" detector "" a b
+refused detector_flag_first "darknet detector: found \"-clear\"; expected one of $subs" detector -clear train a b
+refused detector_device_alone "usage: darknet detector COMMAND FILE...; COMMAND is one of $subs" detector -i 0
+refused test_without_cfg "usage: darknet detector test DATA CFG [WEIGHTS] [FILE]" detector test a.data -thresh .5
+refused classifier_without_cfg "usage: darknet classifier train DATA CFG [WEIGHTS] [FILE]" classifier train a.data
+refused seed_is_no_file "usage: darknet classifier train DATA CFG [WEIGHTS] [FILE]" classifier train a.data -seed 3
+refused try_without_layer "usage: darknet classifier try DATA CFG WEIGHTS PICTURE LAYER" classifier try a b c d
+refused value_missing "darknet detector: -thresh needs a value" detector test a b c d -thresh
+refused value_is_a_flag "darknet detector: -thresh needs a value" detector test a b c d -thresh -out x
+refused value_is_no_number 'darknet detector: -thresh: found "half"; expected a number' detector test a b -thresh half
+refused negative_seed '-seed: found "-1"; expected an integer >= 0' detector train a b -seed -1
+refused negative_seed_elsewhere '-seed: found "-1"; expected an integer >= 0' classifier train a b -seed -1
+refused negative_images '-images: found "-3"; expected an integer from 1 to 1000000' vkd dump a b -out x -images -3
+refused epochs_flag "detector train: -mAP_epochs needs a value" detector train a b -mAP_epochs -clear
+refused map_flag "detector map: -thresh needs a value" detector map a b c -thresh -json x
+refused rnn_seed "darknet rnn: -seed needs a value" rnn generate a -seed
+refused calibrate_unknown "vkd calibrate: unknown option -clear; expected -out, -seed, -teacher_cfg or -teacher_weights" \
+    vkd calibrate a b -out x -clear
+
+# Every command that Darknet has, alone and with one word: Darknet opened NULL, or read a number from it.
+alone() {
+    local command code
+    for command in average yolo super lsd detector detect cifar go rnn coco classify classifier regressor isegmenter \
+        segmenter art tag 3d test nightmare rgbgr reset denormalize statistics normalize rescale ops speed oneoff oneoff2 \
+        print partial visualize mkimg imtest vkd; do
+        for word in "" x train test; do
+            # shellcheck disable=SC2086 # no word at all where it is empty
+            timeout 60 "$DARKNET" $command $word >out 2>err </dev/null
+            code=$?
+            [ "$code" -eq 1 ] && [ -s err ] && continue
+            echo "exit status $code of darknet $command $word"
+            return 1
+        done
+    done
+}
+check command_each_alone alone
+vkd_flags_alone() {
+    refuse "$("$DARKNET" vkd 2>&1 | tail -n 1)" "$DARKNET" vkd -seed 1 && grep -q '^  darknet vkd strip CFG' err
+}
+check command_vkd_with_flags_alone vkd_flags_alone
+
+# ---- byte order marks ----
+pictures 5
+{
+    net 3
+    student_layers
+} >plain.cfg
+check mark_without train plain plain.cfg -seed 1 -map
+mark='\xef\xbb\xbf'
+marked() { sed "1s/^/$mark/" "$1"; }
+marked plain.cfg >marked.cfg
+mkdir marked
+for label in labels/*.txt; do marked "$label" >"$label.new" && mv "$label.new" "$label"; done
+marked train.txt >marked.txt
+marked names >marked.names
+printf '\xef\xbb\xbftrain=marked.txt\nclasses=2\nvalid=marked.txt\nnames=marked.names\nbackup=marked\n' >marked.data
+check mark_everywhere timeout 120 "$DARKNET" detector train marked.data marked.cfg -seed 1 -map
+check mark_changes_nothing same plain/plain_final.weights marked/marked_final.weights
+# shellcheck disable=SC2016 # awk's
+check mark_same_ap same <(awk -F, '{ print $1, $5, $NF }' plain/plain_log.csv) <(awk -F, '{ print $1, $5, $NF }' marked/marked_log.csv)
+names_of_classes() { "$DARKNET" detector map marked.data marked.cfg marked/marked_final.weights | grep '^one  '; }
+check mark_names names_of_classes
+exit "$status"
