@@ -22,6 +22,10 @@ build() {
     shift
     env -u MAKEFLAGS -u MAKELEVEL make -s -C "$root" BUILD="$gpu/$name" INSTALL_DEPS=0 NVCC="$nvcc" ARCH=sm_75 GPU=1 "$@"
 }
+# goal FILE: of $gpu, as make names it, which sees it from the sources.
+goal() {
+    echo "${gpu#"$root"/}/$1"
+}
 # borrow FROM TO FILE...: objects that are the same in two builds, where TO has not made its own. Whether they are is
 # make's to say: older than what they depend on, they are made again.
 borrow() {
@@ -35,19 +39,20 @@ floors() {
     (cd "$1" && find obj/darknet_vkd/numerics obj/darknet_vkd/core obj/darknet_vkd/gpu -type f 2>/dev/null)
 }
 plain_build() {
+    build plain "$(goal plain/flags)" || return
     # shellcheck disable=SC2046 # a list of names
     borrow "$BUILD" "$gpu/plain" flags_vkd $(floors "$BUILD")
     build plain all
 }
 # Kernels that know no layer are Darknet's own in both, and so are our lower floors.
 cudnn_build() {
-    local kernels="activation im2col col2im blas" kernel
+    local kernel from to
+    build cudnn CUDNN=1 HOST_OPTS=-O0 "$(goal cudnn/flags)" "$(goal cudnn/darknet/.patched)" || return
     # shellcheck disable=SC2046 # a list of names
     borrow "$gpu/plain" "$gpu/cudnn" flags_vkd flags_nvcc $(floors "$gpu/plain")
-    build cudnn CUDNN=1 HOST_OPTS=-O0 "$gpu/cudnn/flags" "$gpu/cudnn/darknet/.patched" || return
-    for kernel in $kernels; do
-        borrow "$gpu/plain/darknet" "$gpu/cudnn/darknet" "obj/${kernel}_kernels.o"
-        touch "$gpu/cudnn/darknet/obj/${kernel}_kernels.o"
+    for kernel in activation im2col col2im blas; do
+        from=$gpu/plain/darknet/obj/${kernel}_kernels.o to=$gpu/cudnn/darknet/obj/${kernel}_kernels.o
+        [ "$to" -nt "$from" ] || { mkdir -p "$(dirname "$to")" && cp "$from" "$to"; }
     done
     build cudnn CUDNN=1 HOST_OPTS=-O0 all
 }
