@@ -306,8 +306,8 @@ $(GPU_TESTS): $(BUILD)/tests/on_gpu/%: tests/gpu/%.c $(LIBVKD) $(BUILD)/flags
 	$(Q)$(CC) $(VKD_CFLAGS) -DVKD_ON_GPU -Itests $< -o $@ $(LIBVKD) -lcmocka $(GPULIBS) $(VKD_LDFLAGS)
 
 gpu-tests: $(GPU_TESTS)
-test-on-gpu: gpu-tests
-	@BUILD="$(AT_BUILD)" scripts/run_tests.sh $(GPU_TESTS)
+test-on-gpu: gpu-tests $(DARKNET)
+	@BUILD="$(AT_BUILD)" DARKNET="$(AT_DARKNET)" scripts/run_tests.sh $(GPU_TESTS) $(wildcard tests/gpu/*.sh)
 
 # Where there is no GPU it says so, and that is no failure.
 test-gpu:

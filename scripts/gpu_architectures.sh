@@ -24,7 +24,7 @@ generations() {
 }
 
 flags_for() {
-    local flags= last=
+    local flags="" last=""
     for number in "$@"; do
         flags+="-gencode arch=compute_$number,code=sm_$number "
         last=$number
