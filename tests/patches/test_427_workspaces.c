@@ -1,4 +1,4 @@
-/* Patch 425: a network's workspace is large enough for the convolutions inside [crnn], and for [local]. */
+/* Patch 427: a network's workspace is large enough for the convolutions inside [crnn], and for [local]. */
 #include "child.h"
 
 #include "network.h"
