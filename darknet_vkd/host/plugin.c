@@ -103,6 +103,14 @@ static void check_readable(const vkd_plugin *plugin, const char *path, const cha
         vkd_fail("%s: [net] %s: %s: %s", plugin->cfg.path, key, path, strerror(errno));
 }
 
+// On the host or, of a frozen teacher, on the device alone.
+static bool has_output(const layer *l) {
+#ifdef GPU
+    if (l->output_gpu) return true;
+#endif
+    return l->output != NULL;
+}
+
 bool vkd_has_feature_map(const layer *l) {
     switch (l->type) {
     case YOLO:
@@ -114,7 +122,7 @@ bool vkd_has_feature_map(const layer *l) {
     case ISEG:
         return false;
     default:
-        return l->output && l->out_w > 0 && l->out_h > 0 && l->out_c > 0 &&
+        return has_output(l) && l->out_w > 0 && l->out_h > 0 && l->out_c > 0 &&
                (long long)l->out_w * l->out_h * l->out_c == l->outputs;
     }
 }
