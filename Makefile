@@ -3,7 +3,8 @@
 # The flags are Darknet's, with its meaning: GPU CUDNN OPENCV OPENMP DEBUG (0 or 1).
 # Also: MARCH= (empty) builds for any machine of this kind, BUILD= names the folder for everything generated,
 # DARKNET_SRC= takes Darknet 61c9d02e from a folder of yours, INSTALL_DEPS=0 never calls the package manager,
-# V=1 shows every command.
+# V=1 shows every command. With GPU=1: ARCH="sm_75 sm_86" for other GPUs than this machine's, NVCC= and CUDA=, its
+# folder, where they are not on the path.
 
 GPU     ?= 0
 CUDNN   ?= 0
@@ -79,12 +80,19 @@ endif
 
 HOSTDEFS :=
 ifeq ($(GPU), 1)
-HOSTDEFS += -DGPU -I/usr/local/cuda/include/
-GPULIBS  := -L/usr/local/cuda/lib64 -lcuda -lcudart -lcublas -lcurand -lstdc++
+CUDA     ?= $(or $(patsubst %/bin/nvcc,%,$(filter %/bin/nvcc,$(realpath $(shell command -v $(NVCC))))),/usr/local/cuda)
+NVCC_ARCH := $(shell scripts/gpu_architectures.sh $(NVCC) $(ARCH))
+ifeq ($(NVCC_ARCH),)
+$(error GPU=1 needs nvcc of CUDA 12 or later ($(NVCC) is none) and architectures that it knows)
 endif
+HOSTDEFS += -DGPU -isystem $(CUDA)/include
+GPULIBS  := -L$(CUDA)/lib64 -Wl,-rpath,$(CUDA)/lib64 -lcudart -lcublas -lcurand -lstdc++
 ifeq ($(CUDNN), 1)
 HOSTDEFS += -DCUDNN
 GPULIBS  += -lcudnn
+endif
+else ifeq ($(CUDNN), 1)
+$(error CUDNN=1 needs GPU=1)
 endif
 ifeq ($(OPENCV), 1)
 HOSTDEFS += -DOPENCV
@@ -110,9 +118,11 @@ HOST_CFLAGS = -isystem $(HOST)/include -isystem $(HOST)/src $(HOSTDEFS)
 HOST_TEST_CFLAGS = $(HOST_CFLAGS) -DVKD_DARKNET='"$(HOST)"'
 VKD_LDFLAGS = $(SANFLAGS) $(COVERAGE_LDFLAGS) $(OMPFLAGS) $(BLASPATH) -llapacke -lopenblas -lm -pthread
 NVCCFLAGS ?= -O3 --compiler-options -fPIC
+# Darknet's own optimisation; empty: -Ofast, as it comes.
+HOST_OPTS ?= $(if $(filter-out 0 coverage,$(SANITIZE)),$(OPTS))
 # The taps on the device: their C files see CUDA's headers, which are not ours to warn about. On the CPU, kernels
 # are C++ that a header of the tests stands in for CUDA in.
-CUDA_CFLAGS = $(if $(filter 1,$(GPU)),-isystem $(or $(CUDA),/usr/local/cuda)/include)
+CUDA_CFLAGS = $(if $(filter 1,$(GPU)),-isystem $(CUDA)/include)
 ifeq ($(origin CXX), default)
 CXX     := $(if $(findstring clang,$(CC)),clang++,g++)
 endif
@@ -122,7 +132,8 @@ SHIM_CXXFLAGS = -std=c++17 $(OPTS) $(SANFLAGS) $(if $(SANFLAGS),-fno-sanitize-re
 # As seen from $(HOST), where Darknet is made; ../include leads to darknet_vkd.
 DARKNET_FLAGS = GPU=$(GPU) CUDNN=$(CUDNN) OPENCV=$(OPENCV) OPENMP=$(OPENMP) DEBUG=$(DEBUG) CC="$(CC)" \
     VKD_CFLAGS="-I../include $(ARCHFLAGS) $(BLASFLAGS) $(filter-out --coverage,$(SANFLAGS)) -Wno-stringop-truncation" VKD_LDFLAGS="$(VKD_LDFLAGS)" VKD_DEPS=../flags \
-    VKD_LIBS="../libvkd_host.a ../libvkd.a" $(if $(filter-out 0 coverage,$(SANITIZE)),OPTS="$(OPTS)") $(if $(filter fuzz,$(SANITIZE)),CPP=clang++)
+    VKD_LIBS="../libvkd_host.a ../libvkd.a" $(if $(filter 1,$(GPU)),NVCC="$(NVCC)" ARCH="$(NVCC_ARCH)" CUDA="$(CUDA)") \
+    $(if $(HOST_OPTS),OPTS="$(HOST_OPTS)") $(if $(filter fuzz,$(SANITIZE)),CPP=clang++)
 
 # ---- sources --------------------------------------------------------------------------------------------------
 
@@ -204,11 +215,15 @@ $(HOST)/.patched: $(PRISTINE)/include/darknet.h scripts/patch_darknet.sh $(wildc
 	@scripts/patch_darknet.sh $(PRISTINE) patches $(HOST)
 	@touch $@
 
-# Other flags are another build: everything depends on this file, which changes only when they do.
-$(BUILD)/flags: FORCE | deps
+# Other flags are another build: everything depends on one of these files, which change only when they do. The lower
+# floors do not know how Darknet is built.
+$(BUILD)/flags: FLAGS = $(VKD_CFLAGS) $(HOST_CFLAGS) $(subst ",,$(DARKNET_FLAGS))
+$(BUILD)/flags_vkd: FLAGS = $(VKD_CFLAGS)
+$(BUILD)/flags_nvcc: FLAGS = $(NVCC_ARCH) $(NVCCFLAGS)
+$(BUILD)/flags $(BUILD)/flags_vkd $(BUILD)/flags_nvcc: FORCE | deps
 	@mkdir -p $(@D)
-	@[ "$$(readlink $(BUILD)/include)" = "$$PWD/darknet_vkd" ] || ln -sfn "$$PWD/darknet_vkd" $(BUILD)/include
-	@printf '%s\n' '$(VKD_CFLAGS) $(HOST_CFLAGS) $(subst ",,$(DARKNET_FLAGS)) $(NVCCFLAGS)' >$@.new
+	$(if $(filter %/flags,$@),@[ "$$(readlink $(BUILD)/include)" = "$$PWD/darknet_vkd" ] || ln -sfn "$$PWD/darknet_vkd" $(BUILD)/include)
+	@printf '%s\n' '$(FLAGS)' >$@.new
 	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
 
 # Darknet's own Makefile knows what of it is out of date.
@@ -223,19 +238,19 @@ $(BUILD)/obj/darknet_vkd/host/%.c.o: darknet_vkd/host/%.c $(BUILD)/flags | $(HOS
 	$(Q)$(CC) $(VKD_CFLAGS) $(HOST_CFLAGS) -MMD -MP -c $< -o $@
 
 # a * b + c in one rounding, which -std=c11 forbids by itself.
-$(foreach f,direct tiles winograd winograd_gradient,$(BUILD)/obj/darknet_vkd/numerics/$f.c.o): VKD_CFLAGS += -ffp-contract=fast
-$(BUILD)/obj/%.c.o: %.c $(BUILD)/flags | deps
+$(foreach f,direct tiles winograd winograd_gradient,$(BUILD)/obj/darknet_vkd/numerics/$f.c.o): private VKD_CFLAGS += -ffp-contract=fast
+$(BUILD)/obj/%.c.o: %.c $(BUILD)/flags_vkd | deps
 	@mkdir -p $(@D)
 	$(SAY)
 	$(Q)$(CC) $(VKD_CFLAGS) -MMD -MP -c $< -o $@
 
-$(BUILD)/obj/darknet_vkd/gpu/%.c.o: VKD_CFLAGS += $(CUDA_CFLAGS)
-$(BUILD)/obj/%.cu.o: %.cu $(BUILD)/flags | deps
+$(BUILD)/obj/darknet_vkd/gpu/%.c.o: private VKD_CFLAGS += $(CUDA_CFLAGS)
+$(BUILD)/obj/%.cu.o: %.cu $(BUILD)/flags_nvcc | deps
 	@mkdir -p $(@D)
 	$(SAY)
-	$(Q)$(NVCC) -std=c++17 $(NVCC_ARCH) $(NVCCFLAGS) -Werror all-warnings -Wno-deprecated-gpu-targets -Xcompiler -Wall,-Wextra -Idarknet_vkd -MMD -MP -c $< -o $@
+	$(Q)$(NVCC) -std=c++17 $(NVCC_ARCH) $(NVCCFLAGS) -Werror all-warnings -Wno-deprecated-gpu-targets -Xcompiler -Wall,-Wextra -Idarknet_vkd -MMD -MP -MF $(@:.o=.d) -c $< -o $@
 
-$(BUILD)/obj/shim/%.c.o: %.c $(BUILD)/flags | deps
+$(BUILD)/obj/shim/%.c.o: %.c $(BUILD)/flags_vkd | deps
 	@mkdir -p $(@D)
 	$(SAY)
 	$(Q)$(CC) $(VKD_CFLAGS) -MMD -MP -c $< -o $@
@@ -301,8 +316,8 @@ $(GPU_TESTS): $(BUILD)/tests/on_gpu/%: tests/gpu/%.c $(LIBVKD) $(BUILD)/flags
 	$(Q)$(CC) $(VKD_CFLAGS) -DVKD_ON_GPU -Itests $< -o $@ $(LIBVKD) -lcmocka $(GPULIBS) $(VKD_LDFLAGS)
 
 gpu-tests: $(GPU_TESTS)
-test-on-gpu: gpu-tests
-	@BUILD="$(AT_BUILD)" scripts/run_tests.sh $(GPU_TESTS)
+test-on-gpu: gpu-tests $(DARKNET)
+	@BUILD="$(AT_BUILD)" DARKNET="$(AT_DARKNET)" scripts/run_tests.sh $(GPU_TESTS) $(wildcard tests/gpu/*.sh)
 
 # Where there is no GPU it says so, and that is no failure.
 test-gpu:

@@ -44,8 +44,7 @@ static void load_teacher(network *net, const char *path, const vkd_cfg *cfg) {
     plugin->teacher =
         vkd_teacher_load(teacher_cfg, weights, vkd_count_layers(teacher_cfg), net, cfg->teacher_resize != 0);
     if (!cfg->teacher_resize) return;
-    plugin->teacher_input = calloc((size_t)plugin->teacher->inputs * (size_t)net->batch, sizeof(float));
-    if (!plugin->teacher_input) vkd_fail("no memory for the teacher's input");
+    vkd_teacher_input_make(plugin);
 }
 
 // The layers up to the heads. Fresh weights have no statistics for batch norm yet: it takes the batch's.

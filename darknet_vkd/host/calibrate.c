@@ -6,6 +6,7 @@
 #include "host/hooks.h"
 #include "host/padding.h"
 #include "host/run.h"
+#include "host/taps.h"
 #include "host/training_data.h"
 
 #include "data.h"
@@ -86,8 +87,7 @@ static void take_in(network *net, vkd_plugin *plugin, float *input, int done) {
         vkd_tap *tap = plugin->taps[i];
         int wanted = tap->options.whiten.images - done;
         if (tap->options.whiten.statistics != VKD_OPTION_STATISTICS_CALIBRATED || wanted <= 0) continue;
-        vkd_status status = vkd_tap_calibrate(tap, plugin->teacher->layers[plugin->teacher_layer[i]].output,
-                                              wanted < net->batch ? wanted : net->batch);
+        vkd_status status = vkd_taps_of(net)->calibrate(net, i, wanted < net->batch ? wanted : net->batch);
         if (status)
             vkd_fail(
                 "%s:%d: [vkd_projection]: calibrating tap %d: the teacher's features are not finite; do its "

@@ -88,12 +88,16 @@ static void run_vkd(int argc, char **argv) {
     exit(EXIT_FAILURE);
 }
 
+int vkd_is_of_the_cpu(int argc, char **argv) {
+    return argc > 1 && argv[1] && !strcmp(argv[1], "vkd");
+}
+
 int vkd_command(int argc, char **argv) {
     vkd_check_command_line(argc, argv);
     vkd_blas_choose_kernels();
     // No flags, as has been checked: these stay where they are.
     const char *command = argc > 1 && argv[1] ? argv[1] : "", *second = argc > 2 && argv[2] ? argv[2] : "";
-    if (!strcmp(command, "vkd")) {
+    if (vkd_is_of_the_cpu(argc, argv)) {
         vkd_run_parse(argc, argv);
         run_vkd(argc, argv);
         return 1;

@@ -196,6 +196,10 @@ static void print_cost(const training *t, size_t batches) {
     const vkd_plugin *plugin = vkd_of(t->net);
     if (!plugin || !plugin->tap_count || !batches) return;
     double batch = (what_time_is_it_now() - t->log.start) / (double)batches;
+    if (vkd_is_on_device(t->net)) { // where the host's clock sees what is enqueued, not what is done
+        fprintf(stderr, "A batch took %.3f s\n", batch);
+        return;
+    }
     double teacher = plugin->teacher_seconds / (double)batches, taps = plugin->tap_seconds / (double)batches;
     double update = plugin->update_seconds / (double)batches;
     fprintf(
@@ -212,14 +216,23 @@ static void print_unreadable(const training *t) {
                 t->data.pictures.count);
 }
 
+#ifdef GPU
+// Its batches are numbered, its runs go on from a checkpoint to the same weights: not those of several
+// networks.
+static int one_gpu(const char *list) {
+    char *end;
+    long index = strtol(list, &end, 10);
+    if (end == list || *end || index < 0 || index > INT_MAX)
+        vkd_fail("detector train: -gpus %s: it trains on one GPU; expected its number", list);
+    return (int)index;
+}
+#endif
+
 void vkd_detector_train(int argc, char **argv) {
     training t = {.request = read_arguments(argc, argv)};
     vkd_run_set_quiet(!t.request.verbose);
 #ifdef GPU
-    if (t.request.gpus && strchr(t.request.gpus, ','))
-        vkd_fail("detector train: -gpus: several GPUs are not available yet");
-    if (t.request.gpus && gpu_index >= 0) gpu_index = atoi(t.request.gpus);
-    if (gpu_index >= 0) cuda_set_device(gpu_index);
+    if (gpu_index >= 0 && t.request.gpus) cuda_set_device(one_gpu(t.request.gpus));
 #else
     if (t.request.gpus)
         fprintf(stderr, "-gpus %s: this program is built without GPU=1; training on the CPU\n",

@@ -3,10 +3,12 @@
 
 #include "core/foreground.h"
 #include "core/schedule.h"
+#include "core/tap_merge.h"
 #include "host/calibrate.h"
 #include "host/parameters.h"
 #include "host/plugin.h"
 #include "host/run.h"
+#include "host/taps.h"
 #include "numerics/finite.h"
 
 #include <stdio.h>
@@ -83,6 +85,7 @@ void vkd_forward(network *net) {
     double start = what_time_is_it_now();
     vkd_teacher_look(net, plugin, net->input);
     double middle = what_time_is_it_now();
+    const vkd_taps *taps = vkd_taps_of(net);
     mask_padding_now(net, batch);
     for (int i = 0; i < plugin->tap_count; ++i) {
         vkd_tap *tap = plugin->taps[i];
@@ -93,13 +96,10 @@ void vkd_forward(network *net) {
         if (tap->emphasis)
             vkd_foreground_weights(net->truth, net->batch, net->truths / 5, tap->shape.h, tap->shape.w,
                                    tap->options.foreground, tap->mask, tap->emphasis);
-        vkd_status status = vkd_tap_forward(tap, net->layers[tap->options.from].output,
-                                            plugin->teacher->layers[plugin->teacher_layer[i]].output);
+        vkd_status status = taps->forward(net, i);
         if (status && status != VKD_NOT_FINITE)
             vkd_fail("batch %zu: vkd tap %d: %s", batch + 1, i,
                      status == VKD_SINGULAR ? "the whitening matrix cannot be computed" : "inner error");
-        if (status && tap->refused == 1)
-            tell(batch, i, tap, "its features or its loss are not finite; it skips the batch");
     }
     plugin->forwarded = true;
     if (!plugin->told_whitening) vkd_print_whitening(plugin);
@@ -124,25 +124,20 @@ static int gradient_layer(const network *net, int from) {
     return from;
 }
 
+// As train_network_datum decides whether an update follows.
+static bool is_last_part(const network *net) {
+    return *net->seen / (size_t)net->batch % (size_t)net->subdivisions == 0;
+}
+
 void vkd_backward(network *net, int i) {
     vkd_plugin *plugin = vkd_of(net);
     if (!plugin || !plugin->forwarded) return;
     double start = what_time_is_it_now();
+    size_t batch = current_batch(net), end = (size_t)net->max_batches;
     for (int t = 0; t < plugin->tap_count; ++t) {
-        vkd_tap *tap = plugin->taps[t];
-        size_t batch = current_batch(net);
-        if (gradient_layer(net, tap->options.from) != i ||
-            vkd_schedule_finished(&tap->options, batch, (size_t)net->max_batches))
-            continue;
-        float *delta = net->layers[i].delta;
-        size_t size = (size_t)net->layers[i].outputs * (size_t)net->batch;
-        double weight =
-            vkd_tap_weigh(tap, delta, vkd_schedule(&tap->options, batch, (size_t)net->max_batches));
-        stop_if_idle(net, tap, batch, t);
-        if (weight == 0) continue; // the plain run, bit for bit
-        // Darknet's delta is minus the gradient: the one place where the sign is turned.
-        for (size_t j = 0; j < size; ++j)
-            delta[j] -= (float)weight * tap->dx[j];
+        const vkd_tap_options *o = &plugin->taps[t]->options;
+        if (gradient_layer(net, o->from) != i || vkd_schedule_finished(o, batch, end)) continue;
+        vkd_taps_of(net)->backward(net, t, i, vkd_schedule(o, batch, end), is_last_part(net));
     }
     plugin->tap_seconds += what_time_is_it_now() - start;
 }
@@ -156,8 +151,11 @@ void vkd_update(network *net) {
     for (int i = 0; i < plugin->tap_count; ++i) {
         vkd_tap *tap = plugin->taps[i];
         if (vkd_schedule_finished(&tap->options, batch, (size_t)net->max_batches)) continue;
+        vkd_taps_of(net)->collect(net, i);
+        stop_if_idle(net, tap, batch, i);
         bool told = tap->refused > 0;
-        vkd_status status = vkd_tap_update(tap, rate);
+        if (told) tell(batch, i, tap, "its features or its loss are not finite; it skips the batch");
+        vkd_status status = vkd_taps_of(net)->update(net, i, rate);
         if (status && status != VKD_NOT_FINITE)
             vkd_fail("batch %zu: vkd tap %d: the update of P failed", batch + 1, i);
         if (status && !told) tell(batch, i, tap, "the gradient of P is not finite; P stays");
@@ -165,6 +163,24 @@ void vkd_update(network *net) {
     double spent = what_time_is_it_now() - start;
     plugin->tap_seconds += spent;
     plugin->update_seconds += spent;
+}
+
+void vkd_synced(network **nets, int count) {
+    const vkd_plugin *first = vkd_of(nets[0]);
+    if (!first || !first->tap_count) return;
+    vkd_tap **taps = calloc((size_t)count, sizeof *taps);
+    if (!taps) vkd_fail("no memory to merge the vkd taps");
+    for (int j = 0; j < count; ++j)
+        vkd_taps_of(nets[j])->pull(nets[j]);
+    for (int i = 0; i < first->tap_count; ++i) {
+        for (int j = 0; j < count; ++j)
+            taps[j] = vkd_of(nets[j])->taps[i];
+        if (vkd_tap_merge(taps, count))
+            vkd_fail("vkd tap %d: the taps of %d GPUs cannot be merged", i, count);
+    }
+    for (int j = 0; j < count; ++j)
+        vkd_taps_of(nets[j])->push(nets[j]);
+    free(taps);
 }
 
 void vkd_resized(network *net) {
@@ -182,7 +198,7 @@ void vkd_resized(network *net) {
         shape.w = student->out_w;
         shape.th = teacher->out_h;
         shape.tw = teacher->out_w;
-        if (vkd_tap_resize(plugin->taps[i], shape))
+        if (vkd_taps_of(net)->resize(net, i, shape))
             vkd_fail("vkd tap %d: no memory for %d x %d", i, net->w, net->h);
     }
 }
@@ -191,6 +207,8 @@ void vkd_resized(network *net) {
 // a good checkpoint.
 void vkd_saving(network *net, const char *filename, int cutoff) {
     char found[256];
+    vkd_parameters_pull(net);
+    if (vkd_of(net) && vkd_of(net)->tap_count) vkd_taps_of(net)->pull(net);
     if (vkd_find_bad_parameter(net, found, sizeof found))
         vkd_fail("%s: batch %zu: %s; it is not written, earlier checkpoints stay: lower the learning rate or "
                  "lengthen burn_in",

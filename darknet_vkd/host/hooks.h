@@ -51,6 +51,9 @@ void vkd_forward(struct network *net);
 // Right before layer i's backward: adds the taps' gradient to its delta.
 void vkd_backward(struct network *net, int i);
 void vkd_update(struct network *net);
+// After the weights of `count` networks, trained side by side on as many devices, have become one: so do
+// their taps.
+void vkd_synced(struct network **nets, int count);
 
 // ---- convolutions on the CPU
 // ---------------------------------------------------------------------------------------
@@ -96,6 +99,8 @@ __attribute__((noreturn, format(printf, 1, 0))) void vkd_vfail(const char *forma
 // ---- commands
 // ----------------------------------------------------------------------------------------------
 
+// True for `vkd ...`, which computes on the CPU in every build.
+int vkd_is_of_the_cpu(int argc, char **argv);
 // Runs `vkd ...`, `detector train` and `detector map`, and takes the plugin's flags out of argv for the other
 // commands. True: the command was ours and is done.
 int vkd_command(int argc, char **argv);

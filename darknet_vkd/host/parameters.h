@@ -21,4 +21,9 @@ int vkd_layer_parameters(const layer *l, vkd_parameters parts[VKD_PARAMETERS]);
 // cfg's weights have it. False: there is none. text: what was found, "layer 3 (convolutional): found ...".
 bool vkd_find_bad_parameter(const network *net, char *text, size_t size);
 
+// Parameters and momentum of a network that is trained on a device, where the host's copies lag behind: pull
+// brings them to the host, push sends them. Nothing for a network on the CPU.
+void vkd_parameters_pull(const network *net);
+void vkd_parameters_push(const network *net);
+
 #endif

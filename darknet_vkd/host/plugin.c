@@ -9,6 +9,7 @@
 #include "host/padding.h"
 #include "host/parameters.h"
 #include "host/run.h"
+#include "host/taps.h"
 #include "host/training_data.h"
 
 #include "network.h"
@@ -59,12 +60,13 @@ void vkd_network_loaded(network *net, const char *cfg, const char *weights, int 
 void vkd_free(network *net) {
     vkd_plugin *plugin = vkd_of(net);
     if (!plugin) return;
+    vkd_taps_of(net)->close(plugin);
     for (int i = 0; i < plugin->tap_count; ++i)
         vkd_tap_free(plugin->taps[i]);
     free(plugin->taps);
     free(plugin->teacher_layer);
     vkd_teacher_free(plugin->teacher);
-    free(plugin->teacher_input);
+    vkd_teacher_input_free(plugin);
     vkd_cfg_free(&plugin->cfg);
     free(plugin->cfg_path);
     free(plugin->weights_path);
@@ -101,6 +103,14 @@ static void check_readable(const vkd_plugin *plugin, const char *path, const cha
         vkd_fail("%s: [net] %s: %s: %s", plugin->cfg.path, key, path, strerror(errno));
 }
 
+// On the host or, of a frozen teacher, on the device alone.
+static bool has_output(const layer *l) {
+#ifdef GPU
+    if (l->output_gpu) return true;
+#endif
+    return l->output != NULL;
+}
+
 bool vkd_has_feature_map(const layer *l) {
     switch (l->type) {
     case YOLO:
@@ -112,7 +122,7 @@ bool vkd_has_feature_map(const layer *l) {
     case ISEG:
         return false;
     default:
-        return l->output && l->out_w > 0 && l->out_h > 0 && l->out_c > 0 &&
+        return has_output(l) && l->out_w > 0 && l->out_h > 0 && l->out_c > 0 &&
                (long long)l->out_w * l->out_h * l->out_c == l->outputs;
     }
 }
@@ -219,13 +229,6 @@ static void check_memory(const vkd_plugin *plugin, int tap, vkd_tap_shape shape)
     fail_with(&err);
 }
 
-// teacher_resize=1: the teacher keeps its own size, and sees the student's batch brought to it.
-static void make_teacher_input(vkd_plugin *plugin) {
-    const network *teacher = plugin->teacher;
-    if (plugin->cfg.teacher_resize)
-        plugin->teacher_input = allocate((size_t)teacher->inputs * (size_t)teacher->batch, sizeof(float));
-}
-
 // One line a tap, like Darknet's line a layer.
 static void print_tap(const vkd_plugin *plugin, int i) {
     const vkd_tap *tap = plugin->taps[i];
@@ -259,7 +262,7 @@ static void make_taps(network *net, vkd_plugin *plugin) {
     plugin->teacher =
         vkd_teacher_load(plugin->teacher_cfg, weights, keep, net, plugin->cfg.teacher_resize != 0);
     vkd_teacher_keep(plugin->teacher, plugin->teacher_layer, count);
-    make_teacher_input(plugin);
+    if (plugin->cfg.teacher_resize) vkd_teacher_input_make(plugin);
     for (int i = 0; i < count; ++i) {
         const vkd_tap_options *o = &plugin->cfg.taps[i];
         check_teacher_layer(plugin, i);
@@ -273,12 +276,7 @@ static void make_taps(network *net, vkd_plugin *plugin) {
         plugin->tap_count = i + 1;
         print_tap(plugin, i);
     }
-}
-
-static void refuse_what_is_to_come(const network *net, const vkd_plugin *plugin) {
-    if (net->gpu_index >= 0)
-        vkd_fail("%s: vkd sections are trained on the CPU so far; build with GPU=0, or remove the teacher",
-                 plugin->cfg.path);
+    vkd_taps_of(net)->open(net);
 }
 
 // Of the layers and the vkd sections: what stands in [net] (a longer schedule, another batch) may change
@@ -313,6 +311,7 @@ static bool has_taps(vkd_plugin *plugin) {
 static void resume(network *net, vkd_plugin *plugin) {
     if (!plugin->weights_path || plugin->clear) return;
     plugin->resumed = vkd_sidecar_load(net, plugin->weights_path);
+    vkd_parameters_push(net); // their momentum
     if (plugin->resumed || plugin->only_looks || !plugin->tap_count || !plugin->seen) return;
     char *path = allocate(strlen(plugin->weights_path) + sizeof ".vkd", 1);
     sprintf(path, "%s.vkd", plugin->weights_path);
@@ -338,7 +337,6 @@ void vkd_attach(network *net) {
     if (!plugin->only_shapes)
         check_readable(plugin, plugin->teacher_weights, "teacher_weights",
                        vkd_run_options()->teacher_weights);
-    refuse_what_is_to_come(net, plugin);
     hash_cfg(plugin);
     make_taps(net, plugin);
     if (plugin->only_shapes) return;
@@ -348,6 +346,7 @@ void vkd_attach(network *net) {
         vkd_calibration_read(net, vkd_run_options()->calibration);
     else if (vkd_needs_calibration(net))
         vkd_calibrate(net, vkd_run_options()->data);
+    vkd_taps_of(net)->push(net);
     plugin->told_whitening = vkd_print_whitening(plugin);
 }
 

@@ -22,8 +22,11 @@ typedef struct vkd_plugin {
     const char *teacher_cfg, *teacher_weights; // in force: flag or cfg; NULL: no teacher
     int tap_count;                             // 0 without a teacher
     vkd_tap **taps;                            // (tap_count)
+    struct vkd_device *device;                 // of a network on one; NULL: the CPU
+    struct vkd_device_tap **twins;             // (tap_count) of taps there; NULL: the CPU
     int *teacher_layer;                        // (tap_count) absolute
     float *teacher_input;                      // (B,c,h,w) of the teacher, where teacher_resize=1; else NULL
+    float *teacher_input_gpu;                  // its copy on the device
     network *teacher;                          // NULL before the first step and after the last tap's end
     uint64_t cfg_hash, teacher_hash, weights_hash;
     bool keeps_momentum;                 // a run without taps leaves sidecars too (`detector train`)
@@ -72,10 +75,31 @@ void vkd_teacher_forward(network *teacher, float *input);
 // The layers from `first` on, before `end`, of such a pass; input is the first one's.
 void vkd_teacher_run(network *teacher, int first, int end, float *input);
 // Its forward pass on a batch of the student's (B,c,h,w), resized where the teacher has a size of its own.
+// `input` lies on the host; where both are on a device and it is net->input, the student's pass has brought
+// it there.
 void vkd_teacher_look(const network *net, vkd_plugin *plugin, float *input);
+// teacher_resize=1: the teacher keeps its own size, and sees the student's batch brought to it.
+void vkd_teacher_input_make(vkd_plugin *plugin);
+void vkd_teacher_input_free(vkd_plugin *plugin);
 // All its outputs are kept again.
 void vkd_teacher_resize(network *teacher, int w, int h);
 void vkd_teacher_free(network *teacher);
+
+// ---- teacher_device.c ----
+
+// False in a build without GPU=1, and where only a teacher on a device has business below.
+bool vkd_is_on_device(const network *net);
+// Of a frozen teacher: its parameters there. One line for a layer that is not run there.
+void vkd_teacher_to_device(network *teacher, const char *cfg_path);
+// After its size has changed: what its convolutions need beside input and output.
+void vkd_teacher_fit_workspace(network *teacher);
+// input: on the device. Enqueues; nobody waits.
+void vkd_teacher_forward_on_device(network *teacher, float *input);
+// What the teacher looks at there, for vkd_teacher_look.
+float *vkd_teacher_input_on_device(const network *net, const vkd_plugin *plugin, float *input);
+// (floats) on the current device, zero where x is NULL; NULL without GPU=1.
+float *vkd_device_copy_of(float *x, size_t floats);
+void vkd_device_copy_free(float *x);
 
 // ---- teacher_memory.c ----
 

@@ -142,7 +142,8 @@ static void make_inference_only(network *teacher) {
         if (l->type == CONVOLUTIONAL && l->batch_normalize && !l->xnor && !l->binary) fold_batch_norm(l);
     }
     vkd_teacher_free_training(teacher);
-    vkd_teacher_keep(teacher, NULL, 0);
+    // All outputs at once are more than a device may have.
+    if (!vkd_is_on_device(teacher)) vkd_teacher_keep(teacher, NULL, 0);
 }
 
 // A teacher's weights file may be longer than its cut network needs, so its length tells little about whose
@@ -177,15 +178,16 @@ network *vkd_teacher_load(const char *cfg_path, const char *weights_path, int la
     if (weights_path) load_weights(teacher, weights);
     loading = (request){0};
     if (weights_path) check_parameters(teacher, weights);
+    make_inference_only(teacher);
+    if (vkd_is_on_device(teacher)) vkd_teacher_to_device(teacher, cfg);
     free(cfg);
     free(weights);
-    make_inference_only(teacher);
     teacher->train = 0;
     return teacher;
 }
 
 bool vkd_teacher_may_join(const network *teacher, int i) {
-    if (i < 1) return false;
+    if (i < 1 || vkd_is_on_device(teacher)) return false;
     const layer *l = &teacher->layers[i], *above = l - 1;
     const vkd_convolution s = fused(above);
     return l->type == SHORTCUT && l->activation == LINEAR && l->alpha == 1 && l->beta == 1 &&
@@ -224,7 +226,23 @@ void vkd_teacher_run(network *teacher, int first, int end, float *input) {
 }
 
 void vkd_teacher_forward(network *teacher, float *input) {
-    vkd_teacher_run(teacher, 0, teacher->n, input);
+    if (vkd_is_on_device(teacher))
+        vkd_teacher_forward_on_device(teacher, input);
+    else
+        vkd_teacher_run(teacher, 0, teacher->n, input);
+}
+
+void vkd_teacher_input_make(vkd_plugin *plugin) {
+    size_t floats = (size_t)plugin->teacher->inputs * (size_t)plugin->teacher->batch;
+    plugin->teacher_input = calloc(floats, sizeof(float));
+    if (!plugin->teacher_input) vkd_fail("no memory for the teacher's input");
+    if (vkd_is_on_device(plugin->teacher)) plugin->teacher_input_gpu = vkd_device_copy_of(NULL, floats);
+}
+
+void vkd_teacher_input_free(vkd_plugin *plugin) {
+    free(plugin->teacher_input);
+    vkd_device_copy_free(plugin->teacher_input_gpu);
+    plugin->teacher_input = plugin->teacher_input_gpu = NULL;
 }
 
 void vkd_teacher_look(const network *net, vkd_plugin *plugin, float *input) {
@@ -233,7 +251,8 @@ void vkd_teacher_look(const network *net, vkd_plugin *plugin, float *input) {
     if (plugin->teacher_input &&
         vkd_resample(input, net->batch * net->c, net->h, net->w, seen, teacher->h, teacher->w))
         vkd_fail("the teacher's input cannot be resized to %d x %d", teacher->w, teacher->h);
-    vkd_teacher_forward(teacher, seen);
+    vkd_teacher_forward(teacher,
+                        vkd_is_on_device(teacher) ? vkd_teacher_input_on_device(net, plugin, input) : seen);
 }
 
 void vkd_teacher_free(network *teacher) {
@@ -244,6 +263,9 @@ void vkd_teacher_free(network *teacher) {
 
 void vkd_teacher_resize(network *teacher, int w, int h) {
     vkd_teacher_let_go(teacher);
+    loading = (request){.layers = teacher->n};
     resize_network(teacher, w, h);
+    loading = (request){0};
     make_inference_only(teacher);
+    if (vkd_is_on_device(teacher)) vkd_teacher_fit_workspace(teacher);
 }

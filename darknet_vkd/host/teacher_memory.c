@@ -15,6 +15,14 @@
 // The block is measured in cache lines of so many floats.
 enum { LINE = 16 };
 
+// Where a layer's output, its places of maxima and its copy of the input lie: on the teacher's device or the
+// host.
+#ifdef GPU
+#define PLACE(net, l, buffer) (vkd_is_on_device(net) ? &(l)->buffer##_gpu : &(l)->buffer)
+#else
+#define PLACE(net, l, buffer) (&(l)->buffer)
+#endif
+
 static size_t lines(size_t floats) {
     return (floats + LINE - 1) / LINE;
 }
@@ -78,8 +86,9 @@ static void is_read(const network *net, vkd_lifetime *life, int i, int reader) {
 
 // What one layer needs for the time of its pass, in lines. A pooling layer notes there where its maxima
 // were.
-static size_t workspace_of(const layer *l) {
+static size_t workspace_of(const network *net, const layer *l) {
     if (l->type == MAXPOOL) return lines(values_of(l));
+    if (vkd_is_on_device(net)) return lines((l->workspace_size + sizeof(float) - 1) / sizeof(float));
     return lines(vkd_teacher_workspace(l));
 }
 
@@ -87,8 +96,8 @@ static size_t workspace_of(const layer *l) {
 static void lifetimes(const network *net, const int *kept, int count, vkd_lifetime *life) {
     for (int i = 0; i < net->n; ++i) {
         const layer *l = &net->layers[i];
-        life[i] =
-            (vkd_lifetime){shares_output(l) ? lines(values_of(l)) : 0, kept ? i : net->n, workspace_of(l)};
+        life[i] = (vkd_lifetime){shares_output(l) ? lines(values_of(l)) : 0, kept ? i : net->n,
+                                 workspace_of(net, l)};
     }
     for (int i = 0; i < net->n && kept; ++i) {
         const layer *l = &net->layers[i];
@@ -110,21 +119,26 @@ static void lifetimes(const network *net, const int *kept, int count, vkd_lifeti
 void vkd_teacher_let_go(network *net) {
     for (int i = 0; i < net->n; ++i) {
         layer *l = &net->layers[i];
-        if (shares_output(l)) l->output = NULL;
-        if (l->type == MAXPOOL) l->indexes = NULL;
-        if (l->type == BATCHNORM) l->x = NULL;
+        if (shares_output(l)) *PLACE(net, l, output) = NULL;
+        if (l->type == MAXPOOL) *PLACE(net, l, indexes) = NULL;
+        if (l->type == BATCHNORM) *PLACE(net, l, x) = NULL;
     }
-    drop(&net->workspace);
+    if (vkd_is_on_device(net))
+        vkd_device_copy_free(net->workspace);
+    else
+        free(net->workspace);
+    net->workspace = NULL;
 }
 
 static void share(network *net, const vkd_lifetime *life, const size_t *offset) {
     for (int i = 0; i < net->n; ++i) {
         layer *l = &net->layers[i];
-        if (shares_output(l)) l->output = net->workspace + offset[i] * LINE;
-        if (l->type == SHORTCUT && !life[i].size) l->output = l[-1].output;
-        if (l->type == MAXPOOL) l->indexes = (int *)net->workspace;
-        if (l->type == BATCHNORM) l->x = l->output; // its copy of the input, which it writes over
-        if (l->type == DROPOUT) l->output = l[-1].output, l->delta = l[-1].delta;
+        if (shares_output(l)) *PLACE(net, l, output) = net->workspace + offset[i] * LINE;
+        if (l->type == SHORTCUT && !life[i].size) *PLACE(net, l, output) = *PLACE(net, &l[-1], output);
+        if (l->type == MAXPOOL) *PLACE(net, l, indexes) = (int *)net->workspace;
+        // Its copy of the input, which it writes over.
+        if (l->type == BATCHNORM) *PLACE(net, l, x) = *PLACE(net, l, output);
+        if (l->type == DROPOUT) *PLACE(net, l, output) = *PLACE(net, &l[-1], output), l->delta = l[-1].delta;
     }
     net->output = net->layers[net->n - 1].output;
 }
@@ -136,7 +150,8 @@ void vkd_teacher_keep(network *net, const int *kept, int count) {
     if (!life || !offset) vkd_fail("no memory for the teacher's outputs");
     lifetimes(net, kept, count, life);
     const size_t line = LINE * sizeof(float), bytes = line * (1 + vkd_memory_plan(life, net->n, offset));
-    net->workspace = aligned_alloc(line, bytes);
+    net->workspace =
+        vkd_is_on_device(net) ? vkd_device_copy_of(NULL, bytes / sizeof(float)) : aligned_alloc(line, bytes);
     if (!net->workspace) vkd_fail("no memory for the teacher's outputs: %zu bytes", bytes);
     share(net, life, offset);
     free(life);
@@ -165,7 +180,7 @@ static size_t block_of(const network *net) {
     size_t most = 0;
     for (int i = 0; i < net->n; ++i) {
         const layer *l = &net->layers[i];
-        size_t end = workspace_of(l);
+        size_t end = workspace_of(net, l);
         if (end > most) most = end;
         if (!shares_output(l)) continue;
         end = (size_t)(l->output - net->workspace) / LINE + lines(values_of(l));

@@ -172,4 +172,38 @@ check "so is a script without a test" [ "$(tail -n 1 "$work/out")" = "2 passed, 
 runs
 check "no tests at all is a failure" [ $? -eq 1 ]
 
+# ---- gpu_architectures.sh: with an nvcc that stands in for CUDA's ----
+cat >"$work/nvcc" <<'FAKE_END'
+#!/usr/bin/env bash
+case $* in
+--list-gpu-arch) printf 'compute_%s\n' $FAKE_KNOWS ;;
+*-arch=native*) [ "$FAKE_GPU" = 1 ] || echo "nvcc warning : Cannot find valid GPU for '-arch=native', default arch is used" >&2 ;;
+esac
+FAKE_END
+chmod +x "$work/nvcc"
+export FAKE_KNOWS="75 80 86 90 100 120" FAKE_GPU=0
+# flags EXPECTED ARCH...
+# shellcheck disable=SC2317 # called by check
+flags() {
+    local expected=$1 found
+    shift
+    found=$(scripts/gpu_architectures.sh "$work/nvcc" "$@" 2>"$work/err")
+    [ "$found" = "$expected" ] || { echo "found: $found" && cat "$work/err" && return 1; }
+}
+code() { printf -- '-gencode arch=compute_%s,code=%s_%s' "$1" "$2" "$1"; }
+check "without a GPU, one of each generation that nvcc knows, and code for those to come" \
+    flags "$(code 75 sm) $(code 80 sm) $(code 90 sm) $(code 100 sm) $(code 120 sm) $(code 120 compute)"
+FAKE_KNOWS="50 60 70 75 80 86 90" check "an older CUDA's generations" \
+    flags "$(code 60 sm) $(code 70 sm) $(code 75 sm) $(code 80 sm) $(code 90 sm) $(code 90 compute)"
+FAKE_GPU=1 check "with a GPU, its own" flags -arch=native
+FAKE_GPU=1 check "ARCH wins" flags "$(code 86 sm) $(code 86 compute)" sm_86
+check "in other words" flags "$(code 86 sm) $(code 90a sm) $(code 90a compute)" 8.6 sm_90a
+check "flags of nvcc's own are passed on" flags "-gencode arch=compute_80,code=sm_80" -gencode arch=compute_80,code=sm_80
+scripts/gpu_architectures.sh "$work/nvcc" volta 2>"$work/err"
+check "a word is exit status 1" [ $? -eq 1 ]
+check "in one line" one_line
+check "that says what was found" says 'found "volta"'
+scripts/gpu_architectures.sh "$work/none" 2>"$work/err"
+check "no nvcc is exit status 1" [ $? -eq 1 ]
+
 exit "$status"

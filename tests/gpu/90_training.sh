@@ -1,0 +1,178 @@
+#!/usr/bin/env bash
+# Training on a GPU against the same program's CPU (-nogpu): ten batches to rounding, with every kind of tap; what must
+# not depend on where: weight=0 as without taps, a resumed run, random=1, the map. Run by `make test-gpu`.
+# NOGPU=1 puts the CPU on both sides, to try the script itself where there is no GPU.
+# shellcheck disable=SC1091,SC2119,SC2154,SC2034,SC2317 # common.bash, and functions that check() calls
+. "$(dirname "$0")/../end_to_end/common.bash"
+# float32 throughout: cuDNN and cuBLAS else round products to TF32.
+export NVIDIA_TF32_OVERRIDE=0
+here=()
+[ "${NOGPU:-0}" = 0 ] || here=(-nogpu)
+pictures 8
+# The teacher is trained on the CPU, so that a broken device breaks no other test.
+teacher() {
+    {
+        net 3
+        conv 8 2 3 leaky bn
+        conv 12 2 3 leaky bn
+        printf '\n[shortcut]\nfrom=-1\nactivation=linear\n'
+        conv 8 2 3 leaky bn
+        conv 14 1 1 linear
+        yolo
+        printf '\n[route]\nlayers=-4\n\n[upsample]\nstride=2\n\n[maxpool]\nsize=2\nstride=2\n'
+        conv 10 1 1 leaky bn
+        conv 14 1 1 linear
+        yolo
+    } >teacher.cfg
+    train teacher_run teacher.cfg -seed 99 -nogpu && cp teacher_run/teacher_final.weights teacher.weights
+}
+check gpu_teacher_on_the_cpu teacher
+
+# Without batch norm, whose eps is another on a GPU (sqrt(variance + 1e-5), on the CPU sqrt(variance) + 1e-6).
+plain_layers() {
+    conv 6 2 3 leaky
+    conv 6 2 3 leaky
+    conv 6 1 1 leaky
+    printf '\n[shortcut]\nfrom=-2\nactivation=linear\n'
+    conv 14 1 1 linear
+    yolo "${1:-0}"
+}
+# cfg NAME LAYERS TAP_LINE...: NAME.cfg, with taps at layers 1 and 0.
+cfg() {
+    local name=$1 layers=$2
+    shift 2
+    {
+        net 10 "${teacher_keys[@]}"
+        "$layers" 0
+        [ "${whiten:-}" = "" ] || printf '\n[vkd_whiten]\n%s\n' "$whiten"
+        tap 1 1 "$@"
+        tap 0 0
+    } >"$name.cfg"
+}
+# near NAME TOLERANCE: losses, weights and ratios of all batches, the student's weights and the sidecar's size.
+near() {
+    train "$1_cpu" "$1.cfg" -seed 3 -nogpu || return
+    train "$1_gpu" "$1.cfg" -seed 3 "${here[@]}" || return
+    "$python" - "$1" "$2" <<'END'
+import csv, os, sys
+import numpy as np
+
+name, tolerance = sys.argv[1], float(sys.argv[2])
+rows = [list(csv.DictReader(open(f"{name}_{where}/{name}_log.csv"))) for where in ("cpu", "gpu")]
+bad = len(rows[0]) != 10 or len(rows[1]) != 10
+for a, b in zip(*rows):
+    for key in a:
+        if key in ("seconds",) or not a[key]:
+            continue
+        x, y = float(a[key]), float(b[key])
+        # An orthogonality defect is all rounding.
+        limit = 1e-4 if "defect" in key else tolerance * max(abs(x), 1e-3)
+        if not abs(x - y) <= limit:
+            print(f"batch {a['batch']} {key}: {x} on the CPU, {y} on the GPU")
+            bad = True
+read = lambda where: np.fromfile(f"{name}_{where}/{name}_final.weights", np.float32)[5:]
+a, b = read("cpu"), read("gpu")
+worst = np.abs(a - b).max() / np.abs(a).max()
+print("weights differ by", worst, "of the largest")
+sizes = [os.path.getsize(f"{name}_{where}/{name}_final.weights.vkd") for where in ("cpu", "gpu")]
+print("sidecars of", sizes)
+sys.exit(bool(bad or not worst <= tolerance or a.shape != b.shape or sizes[0] != sizes[1]))
+END
+}
+# twin NAME LAYERS TOLERANCE TAP_LINE...
+twin() {
+    local name=$1 layers=$2 tolerance=$3
+    shift 3
+    cfg "$name" "$layers" "$@"
+    check "gpu_ten_batches_$name" near "$name" "$tolerance"
+}
+twin plain plain_layers 1e-4
+twin batchnorm student_layers 1e-2
+twin weight plain_layers 1e-4 weight=3
+twin smooth plain_layers 1e-4 loss=smooth_l1 map=cayley
+twin procrustes plain_layers 1e-4 map=procrustes
+twin householder plain_layers 1e-4 map=householder rebase=0
+twin linear plain_layers 1e-4 map=linear
+twin global plain_layers 1e-4 pool=global
+twin foreground plain_layers 1e-4 foreground=0.5 mask_padding=1
+twin gain plain_layers 1e-4 student_norm=gain
+twin layernorm plain_layers 1e-4 student_norm=layernorm
+whiten='mode=whiten' twin whiten plain_layers 1e-3
+whiten=$'mode=whiten\nrank=5' twin rank plain_layers 1e-3
+whiten=$'mode=standardize\nstatistics=calibrated\nimages=16' twin calibrated plain_layers 1e-4
+whiten='mode=layernorm' twin teacher_layernorm plain_layers 1e-4
+# A layer of the teacher behind one of its heads, and a teacher of its own size.
+{
+    net 10 "${teacher_keys[@]}"
+    plain_layers 0
+    tap 1 9
+} >behind.cfg
+check gpu_ten_batches_behind_a_head near behind 1e-4
+sed 's/^teacher_cfg/teacher_resize=1\n&/; s/^width=32/width=64/' plain.cfg >resized.cfg
+check gpu_ten_batches_teacher_resize near resized 1e-4
+
+# ---- what does not depend on where ----
+on_gpu() {
+    local name=$1 cfg=$2
+    shift 2
+    train "$name" "$cfg" "${here[@]}" "$@"
+}
+zero() {
+    cfg zero plain_layers weight=0
+    sed -i 's/^from=0$/&\nweight=0/' zero.cfg
+    "$DARKNET" vkd strip zero.cfg >alone.cfg 2>/dev/null
+    on_gpu zero zero.cfg -seed 3 && on_gpu alone alone.cfg -seed 3 && cmp zero/zero_final.weights alone/alone_final.weights
+}
+check gpu_weight_0_is_the_plain_run zero
+# random=1: other sizes every ten batches, and the taps' buffers with them; the last ones at the cfg's own.
+sizes() {
+    {
+        net 240 "${teacher_keys[@]}"
+        student_layers 1
+        tap 1 1 foreground=0.5
+    } >sizes.cfg
+    on_gpu sizes sizes.cfg -seed 5 -map -mAP_epochs 20 && grep -q '^240,' sizes/sizes_log.csv && ! grep -qi nan sizes/sizes_log.csv
+}
+check gpu_random_sizes_and_map sizes
+# Stopped at batch 100 (the first checkpoint) and gone on: the projections go on, too.
+resumed() {
+    {
+        net 104 "${teacher_keys[@]}"
+        student_layers
+        tap 1 1
+    } >long.cfg
+    on_gpu long long.cfg -seed 7 || return
+    data_file rest
+    on_gpu rest long.cfg long/long.backup -seed 7 || return
+    grep -q 'Loading taps from long/long.backup.vkd' rest.log || return
+    paste -d, <(grep '^104,' long/long_log.csv) <(grep '^104,' rest/long_log.csv) |
+        awk -F, '{ n = NF / 2; for (i = 4; i <= 7; ++i) { d = $i - $(n + i); if (d < 0) d = -d; if (!(d <= 1e-3 * $i)) exit 1 } }'
+}
+check gpu_resumed resumed
+one_gpu() {
+    [ "${NOGPU:-0}" = 0 ] || return 0
+    data_file several
+    refuse "detector train: -gpus 0,1: it trains on one GPU; expected its number" \
+        "$DARKNET" detector train several.data plain.cfg -gpus 0,1
+}
+check gpu_one_gpu one_gpu
+# A layer that a frozen teacher is not run with on a GPU.
+odd_teacher() {
+    {
+        net 3
+        conv 8 2 3 leaky bn
+        printf '\n[activation]\nactivation=leaky\n'
+        conv 12 2 3 leaky bn
+    } >odd.cfg
+    "$python" -c 'import sys, numpy as np; np.concatenate([np.zeros(5), np.ones(3000)]).astype(np.float32).tofile("odd.weights")'
+    sed 's/^from=1/from=0/; s/teacher_from=1/teacher_from=2/' plain.cfg >odd_student.cfg
+    data_file odd
+    if [ "${NOGPU:-0}" = 1 ]; then
+        "$DARKNET" detector train odd.data odd_student.cfg -teacher_cfg odd.cfg -teacher_weights odd.weights -nogpu
+        return
+    fi
+    refuse "odd.cfg: layer 1 of the teacher is [activation], which is not run on a GPU; -nogpu trains on the CPU" \
+        "$DARKNET" detector train odd.data odd_student.cfg -teacher_cfg odd.cfg -teacher_weights odd.weights
+}
+check gpu_teacher_layer_refused odd_teacher
+exit "$status"
