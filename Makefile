@@ -134,6 +134,7 @@ LIBHOST  := $(BUILD)/libvkd_host.a
 SHIM_OBJ := $(patsubst %,$(BUILD)/obj/shim/%.o,$(filter-out %/device.c,$(GPU_SRC)) tests/gpu/device_on_cpu.cpp)
 LIBSHIM  := $(BUILD)/libvkd_shim.a
 SHIM_TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/gpu/test_*.c))
+BENCH_SHIM := $(BUILD)/tests/bench/bench_device_tap
 # On a GPU all but those that ask what only a CPU can answer.
 GPU_TESTS := $(filter-out %_on_cpu,$(SHIM_TESTS:$(BUILD)/tests/gpu/%=$(BUILD)/tests/on_gpu/%))
 
@@ -162,7 +163,7 @@ ifeq ($(filter -j%,$(MAKEFLAGS)),)
 MAKEFLAGS += -j$(shell nproc 2>/dev/null || echo 1)
 endif
 
-.PHONY: test-gpu test-on-gpu gpu-tests all coco-cfgs coco-check demo demo-teacher demo-seeds study study-report test tests bench bench-numerics bench-step soak kill-test asan lint clean deps fuzz fuzzers profile tsan tsan-tests valgrind valgrind-run FORCE
+.PHONY: test-gpu test-on-gpu gpu-tests bench-gpu bench-on-gpu all coco-cfgs coco-check demo demo-teacher demo-seeds study study-report test tests bench bench-numerics bench-step soak kill-test asan lint clean deps fuzz fuzzers profile tsan tsan-tests valgrind valgrind-run FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -256,7 +257,7 @@ $(LIBHOST): $(HOST_OBJ) $(BUILD)/sources
 	@rm -f $@
 	$(Q)$(AR) rcs $@ $(HOST_OBJ)
 
--include $(patsubst %.o,%.d,$(VKD_OBJ) $(HOST_OBJ) $(SHIM_OBJ)) $(addsuffix .d,$(LOW_TESTS) $(SHIM_TESTS) $(HOST_TESTS) $(HOST_TOOLS) $(FUZZERS) $(REPLAYS) $(BENCH_PROGRAM) $(BENCH_STEP))
+-include $(patsubst %.o,%.d,$(VKD_OBJ) $(HOST_OBJ) $(SHIM_OBJ)) $(addsuffix .d,$(LOW_TESTS) $(SHIM_TESTS) $(BENCH_SHIM) $(HOST_TESTS) $(HOST_TOOLS) $(FUZZERS) $(REPLAYS) $(BENCH_PROGRAM) $(BENCH_STEP))
 
 # ---- COCO -----------------------------------------------------------------------------------------------------
 
@@ -289,6 +290,21 @@ $(GPU_TESTS): $(BUILD)/tests/on_gpu/%: tests/gpu/%.c $(LIBVKD) $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(SAY)
 	$(Q)$(CC) $(VKD_CFLAGS) -DVKD_ON_GPU -Itests $< -o $@ $(LIBVKD) -lcmocka $(GPULIBS) $(VKD_LDFLAGS)
+
+# What a tap costs there: `make bench-gpu`. `make tests` builds it over a CPU, so that it stays whole.
+$(BUILD)/tests/on_gpu/bench_device_tap: tests/bench/bench_device_tap.c $(LIBVKD) $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(SAY)
+	$(Q)$(CC) $(VKD_CFLAGS) $< -o $@ $(LIBVKD) $(GPULIBS) $(VKD_LDFLAGS)
+$(BENCH_SHIM): tests/bench/bench_device_tap.c $(LIBSHIM) $(LIBVKD) $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(SAY)
+	$(Q)$(CC) $(VKD_CFLAGS) -MMD -MP -MF $@.d $< -o $@ $(LIBSHIM) $(LIBVKD) -lstdc++ $(VKD_LDFLAGS)
+
+bench-on-gpu: $(BUILD)/tests/on_gpu/bench_device_tap
+	@$< $(BENCH_ARGS)
+bench-gpu:
+	@NVCC='$(NVCC)' scripts/test_gpu.sh $(WITHIN)/gpu GPU=1 bench-on-gpu
 
 gpu-tests: $(GPU_TESTS)
 test-on-gpu: gpu-tests
@@ -323,7 +339,7 @@ endif
 
 $(LOW_TESTS) $(SHIM_TESTS) $(HOST_TESTS) $(REPLAYS) $(HOST_TOOLS): | test-deps
 
-tests: darknet $(COCO_CFGS) $(LOW_TESTS) $(SHIM_TESTS) $(HOST_TESTS) $(REPLAYS) $(HOST_TOOLS) $(KILL_AT)
+tests: darknet $(COCO_CFGS) $(LOW_TESTS) $(SHIM_TESTS) $(BENCH_SHIM) $(HOST_TESTS) $(REPLAYS) $(HOST_TOOLS) $(KILL_AT)
 
 test: tests
 	@BUILD="$(AT_BUILD)" DARKNET="$(AT_DARKNET)" SANITIZE='$(SANITIZE)' \
