@@ -187,9 +187,40 @@ static void refreshes_as_on_the_cpu(void **state) {
             assert_ok(vkd_device_tap_update(w.gpu, 1));
             assert_int_equal(w.host->target.refreshes, w.cpu->target.refreshes);
         }
+        assert_ok(vkd_device_tap_settle(w.gpu));
         assert_int_equal(w.host->target.refreshes, 34);
         assert_near(w.host->target.W, w.cpu->target.W, 16, 0, 100);
         assert_near(w.host->projection.V, w.cpu->projection.V, 8, 0, 1000);
+        free_twins(&w);
+    }
+    close_device(device);
+}
+
+// What of P's move is answered at once, and what later: a gradient and a momentum that are not finite. P
+// stays.
+static void moves_that_fail(void **state) {
+    (void)state;
+    vkd_device *device = open_device();
+    for (int late = 0; late < 2; ++late) {
+        vkd_tap_options o = twin_options(VKD_OPTION_MAP_LINEAR);
+        twins w = make_twins(device, &o, shape);
+        draw(&w, 1);
+        assert_ok(step(&w));
+        float *V = copy_floats(w.host->projection.V, channels_n * channels_k);
+        if (late)
+            w.host->projection.momentum[4] = INFINITY;
+        else
+            w.host->projection.gradient[4] = INFINITY;
+        assert_int_equal(vkd_device_tap_update(w.gpu, 1), late ? VKD_OK : VKD_NOT_FINITE);
+        assert_int_equal(vkd_device_tap_settle(w.gpu), late ? VKD_NOT_FINITE : VKD_OK);
+        assert_memory_equal(w.host->projection.V, V, channels_n * channels_k * sizeof *V);
+        assert_ok(vkd_device_tap_settle(w.gpu)); // told once
+        for (int i = 0; i < channels_n * channels_k; ++i)
+            w.cpu->projection.gradient[i] = 0;
+        draw(&w, 2);
+        assert_ok(step(&w)); // and on it goes
+        assert_alike(&w);
+        free(V);
         free_twins(&w);
     }
     close_device(device);
@@ -357,6 +388,7 @@ int main(void) {
         cmocka_unit_test(masks_that_come_and_go),
         cmocka_unit_test(forwards_alone),
         cmocka_unit_test(refreshes_as_on_the_cpu),
+        cmocka_unit_test(moves_that_fail),
         cmocka_unit_test(calibrates),
         cmocka_unit_test(whitening_that_fails),
     };
