@@ -380,7 +380,7 @@ asan:
 
 # Where threads meet: the loader's, the trainings that follow -seed, the measuring. Without OpenMP, whose runtime the
 # sanitizer does not see into, as it does not into OpenBLAS's threads. A race ends the program.
-TSAN_TESTS := $(BUILD)/tests/host/test_run $(BUILD)/tests/host/test_padding $(BUILD)/tests/host/test_pictures \
+TSAN_TESTS := $(BUILD)/tests/gpu/test_device_tap_threads $(BUILD)/tests/host/test_run $(BUILD)/tests/host/test_padding $(BUILD)/tests/host/test_pictures \
     $(wildcard $(addprefix tests/end_to_end/,30_*.sh 45_*.sh 46_*.sh 55_*.sh))
 tsan:
 	@$(WITHIN)/tsan SANITIZE=thread OPENMP=0 tsan-tests
