@@ -188,10 +188,8 @@ vkd_status vkd_device_tap_resize(vkd_device_tap *d, vkd_tap_shape shape) {
     if (shape.batch < 1 || shape.h < 1 || shape.w < 1 || shape.th < 1 || shape.tw < 1)
         return VKD_INVALID_ARGUMENT;
     vkd_device_use(d->device);
-    vkd_status status = vkd_device_tap_settle(d);
-    if (status && status != VKD_NOT_FINITE) return status;
     vkd_device_grid next;
-    status = make_grid(d, &next, shape) ? VKD_OK : answer(d->device);
+    vkd_status status = make_grid(d, &next, shape) ? VKD_OK : answer(d->device);
     if (!status) status = vkd_tap_resize(d->tap, shape);
     if (!status) { // the old buffers go with `next`
         vkd_device_grid old = d->grid;

@@ -226,6 +226,30 @@ static void moves_that_fail(void **state) {
     close_device(device);
 }
 
+// Resized or freed while P still moves: the host's tap has it all the same.
+static void moves_that_are_overtaken(void **state) {
+    (void)state;
+    vkd_device *device = open_device();
+    vkd_tap_options o = twin_options(VKD_OPTION_MAP_MATRIX_EXP);
+    o.rebase = 3;
+    twins w = make_twins(device, &o, shape);
+    for (int batch = 0; batch < 2; ++batch) {
+        draw(&w, (uint64_t)batch);
+        assert_ok(step(&w));
+        assert_ok(vkd_tap_update(w.cpu, 1));
+        assert_ok(vkd_device_tap_update(w.gpu, 1));
+        if (batch == 0) assert_ok(vkd_device_tap_resize(w.gpu, shape));
+    }
+    vkd_device_tap_free(w.gpu);
+    w.gpu = NULL;
+    const vkd_projection *a = &w.host->projection, *b = &w.cpu->projection;
+    assert_near(a->V, b->V, channels_n * channels_k, 0, 100);
+    assert_int_equal(a->since_rebase, b->since_rebase);
+    assert_true(a->defect > 0);
+    free_twins(&w);
+    close_device(device);
+}
+
 // factor = 0, the schedule's before warmup: the plain run, bit for bit.
 static void no_weight(void **state) {
     (void)state;
@@ -389,6 +413,7 @@ int main(void) {
         cmocka_unit_test(forwards_alone),
         cmocka_unit_test(refreshes_as_on_the_cpu),
         cmocka_unit_test(moves_that_fail),
+        cmocka_unit_test(moves_that_are_overtaken),
         cmocka_unit_test(calibrates),
         cmocka_unit_test(whitening_that_fails),
     };
