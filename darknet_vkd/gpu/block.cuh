@@ -10,7 +10,7 @@
 #define VKD_LAUNCH(kernel, grid, block, launch, ...) kernel<<<grid, block, 0, (launch)->stream>>>(__VA_ARGS__)
 #endif
 
-#define VKD_BLOCK_LIMIT 1024
+#define VKD_BLOCK_LIMIT 512    // threads of so many registers as a kernel may want
 #define VKD_GRID_LIMIT  65535u // along y and z; more than enough along x
 
 static inline unsigned vkd_blocks(size_t count, int block) {

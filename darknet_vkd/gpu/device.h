@@ -26,7 +26,7 @@ typedef struct vkd_event vkd_event;
 // else.
 typedef struct vkd_launch {
     vkd_stream stream;
-    int block;   // threads of a block, a power of two, at most 1024
+    int block;   // threads of a block, a power of two, at most 512
     int columns; // of a block's tile where threads share a column: a power of two, at most block
     int parts;   // blocks of a sum over a whole matrix
 } vkd_launch;

@@ -24,7 +24,7 @@ std::atomic<size_t> cpu_bytes_fetched;
 
 thread_local dim3 threadIdx, blockIdx, blockDim, gridDim;
 
-enum { stack_bytes = 128 * 1024 };
+enum { stack_bytes = 32 * 1024 };
 
 struct cpu_thread {
     ucontext_t context;

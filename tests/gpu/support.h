@@ -9,7 +9,7 @@
 
 // Threads of a block, of a tile's row, blocks of a sum: what must not change a result beyond rounding.
 #ifdef VKD_ON_GPU
-static const int launches[][3] = {{32, 32, 1}, {64, 8, 5}, {128, 32, 64}, {512, 32, 512}, {1024, 16, 3}};
+static const int launches[][3] = {{32, 32, 1}, {64, 8, 5}, {128, 32, 64}, {512, 32, 512}, {256, 16, 3}};
 #else
 static const int launches[][3] = {{1, 1, 1}, {4, 2, 3}, {8, 8, 2}, {16, 4, 5}};
 #endif

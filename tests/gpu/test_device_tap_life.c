@@ -187,11 +187,66 @@ static void refreshes_as_on_the_cpu(void **state) {
             assert_ok(vkd_device_tap_update(w.gpu, 1));
             assert_int_equal(w.host->target.refreshes, w.cpu->target.refreshes);
         }
+        assert_ok(vkd_device_tap_settle(w.gpu));
         assert_int_equal(w.host->target.refreshes, 34);
         assert_near(w.host->target.W, w.cpu->target.W, 16, 0, 100);
         assert_near(w.host->projection.V, w.cpu->projection.V, 8, 0, 1000);
         free_twins(&w);
     }
+    close_device(device);
+}
+
+// What of P's move is answered at once, and what later: a gradient and a momentum that are not finite. P
+// stays.
+static void moves_that_fail(void **state) {
+    (void)state;
+    vkd_device *device = open_device();
+    for (int late = 0; late < 2; ++late) {
+        vkd_tap_options o = twin_options(VKD_OPTION_MAP_LINEAR);
+        twins w = make_twins(device, &o, shape);
+        draw(&w, 1);
+        assert_ok(step(&w));
+        float *V = copy_floats(w.host->projection.V, channels_n * channels_k);
+        if (late)
+            w.host->projection.momentum[4] = INFINITY;
+        else
+            w.host->projection.gradient[4] = INFINITY;
+        assert_int_equal(vkd_device_tap_update(w.gpu, 1), late ? VKD_OK : VKD_NOT_FINITE);
+        assert_int_equal(vkd_device_tap_settle(w.gpu), late ? VKD_NOT_FINITE : VKD_OK);
+        assert_memory_equal(w.host->projection.V, V, channels_n * channels_k * sizeof *V);
+        assert_ok(vkd_device_tap_settle(w.gpu)); // told once
+        for (int i = 0; i < channels_n * channels_k; ++i)
+            w.cpu->projection.gradient[i] = 0;
+        draw(&w, 2);
+        assert_ok(step(&w)); // and on it goes
+        assert_alike(&w);
+        free(V);
+        free_twins(&w);
+    }
+    close_device(device);
+}
+
+// Resized or freed while P still moves: the host's tap has it all the same.
+static void moves_that_are_overtaken(void **state) {
+    (void)state;
+    vkd_device *device = open_device();
+    vkd_tap_options o = twin_options(VKD_OPTION_MAP_MATRIX_EXP);
+    o.rebase = 3;
+    twins w = make_twins(device, &o, shape);
+    for (int batch = 0; batch < 2; ++batch) {
+        draw(&w, (uint64_t)batch);
+        assert_ok(step(&w));
+        assert_ok(vkd_tap_update(w.cpu, 1));
+        assert_ok(vkd_device_tap_update(w.gpu, 1));
+        if (batch == 0) assert_ok(vkd_device_tap_resize(w.gpu, shape));
+    }
+    vkd_device_tap_free(w.gpu);
+    w.gpu = NULL;
+    const vkd_projection *a = &w.host->projection, *b = &w.cpu->projection;
+    assert_near(a->V, b->V, channels_n * channels_k, 0, 100);
+    assert_int_equal(a->since_rebase, b->since_rebase);
+    assert_true(a->defect > 0);
+    free_twins(&w);
     close_device(device);
 }
 
@@ -357,6 +412,8 @@ int main(void) {
         cmocka_unit_test(masks_that_come_and_go),
         cmocka_unit_test(forwards_alone),
         cmocka_unit_test(refreshes_as_on_the_cpu),
+        cmocka_unit_test(moves_that_fail),
+        cmocka_unit_test(moves_that_are_overtaken),
         cmocka_unit_test(calibrates),
         cmocka_unit_test(whitening_that_fails),
     };

@@ -69,6 +69,8 @@ static void run(int mode, bool at_once, float *V) {
         r[i].taps = make_twins(r[i].device, &o, shape);
     }
     train_all(r, at_once);
+    for (int i = 0; i < devices; ++i)
+        assert_ok(vkd_device_tap_settle(r[i].taps.gpu));
     assert_true(relative_floats(r[0].taps.host->projection.V, r[1].taps.host->projection.V, matrix) > 1e-3);
     merge(r);
     for (int i = 1; i < devices; ++i)
@@ -80,6 +82,8 @@ static void run(int mode, bool at_once, float *V) {
         r[i].to = 5;
     }
     train_all(r, at_once);
+    for (int i = 0; i < devices; ++i)
+        assert_ok(vkd_device_tap_settle(r[i].taps.gpu));
     for (int i = 1; i < devices; ++i)
         assert_near(r[i].taps.host->projection.V, r[0].taps.host->projection.V, matrix, 0, 1);
     memcpy(V, r[0].taps.host->projection.V, matrix * sizeof *V);
