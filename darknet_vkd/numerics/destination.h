@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <string.h>
 
 #include "numerics/convolution.h"
 
@@ -13,26 +14,33 @@ typedef struct destination {
     bool add; // y += the sums and nothing else
 } destination;
 
-// y[at..at+count), pixels of channel n, from their sums.
-static inline void write_row(const float *restrict from, size_t at, int count, int n, const destination *d) {
-    float *restrict to = d->y + at;
+// Bias and epilogue of sums of channel n, rows of pixels and what stands between them: long runs are done
+// faster than the rows.
+static inline void finish(float *sums, size_t count, int n, const destination *d) {
     const float bias = d->ending.bias ? d->ending.bias[n] : 0;
-    if (d->add) {
-        for (int x = 0; x < count; ++x)
-            to[x] += from[x];
-        return;
-    }
+    if (d->add) return;
     if (d->ending.epilogue == VKD_EPILOGUE_LEAKY)
-        for (int x = 0; x < count; ++x) {
-            const float v = from[x] + bias;
-            to[x] = v > 0 ? v : 0.1f * v;
+        for (size_t i = 0; i < count; ++i) {
+            const float v = sums[i] + bias;
+            sums[i] = v > 0 ? v : 0.1f * v;
         }
     else
+        for (size_t i = 0; i < count; ++i)
+            sums[i] += bias;
+}
+
+// y[at..at+count) from finished sums.
+static inline void write_row(const float *restrict from, size_t at, int count, const destination *d) {
+    float *restrict to = d->y + at;
+    const float *restrict residual = d->ending.residual;
+    if (d->add)
         for (int x = 0; x < count; ++x)
-            to[x] = from[x] + bias;
-    const float *restrict residual = d->ending.residual ? d->ending.residual + at : NULL;
-    for (int x = 0; x < count && residual; ++x)
-        to[x] += residual[x];
+            to[x] += from[x];
+    else if (residual)
+        for (int x = 0; x < count; ++x)
+            to[x] = from[x] + residual[at + (size_t)x];
+    else
+        memcpy(to, from, (size_t)count * sizeof *to);
 }
 
 #endif

@@ -121,13 +121,14 @@ static size_t thread_floats(const plan *p) { // a sheet, and what comes of it
     return p->sheet + (size_t)(panels(p) * FILTERS) * (size_t)p->padded;
 }
 
-static void write_block(const plan *p, const float *out, int image, int first, const destination *d) {
+static void write_block(const plan *p, float *out, int image, int first, const destination *d) {
     const int rows = p->out_h - first < p->rows ? p->out_h - first : p->rows;
-    for (int n = 0; n < p->n; ++n) {
+    for (int n = 0; n < p->n; ++n, out += p->padded) {
         const size_t channel = (size_t)image * (size_t)p->n + (size_t)n;
+        finish(out, (size_t)p->padded, n, d);
         for (int r = 0; r < rows; ++r)
-            write_row(out + (size_t)n * (size_t)p->padded + (size_t)(r * p->pitch),
-                      (channel * (size_t)p->out_h + (size_t)(first + r)) * (size_t)p->out_w, p->out_w, n, d);
+            write_row(out + r * p->pitch,
+                      (channel * (size_t)p->out_h + (size_t)(first + r)) * (size_t)p->out_w, p->out_w, d);
     }
 }
 

@@ -218,7 +218,7 @@ static void write_line(const vkd_tiles *t, const vkd_tile_block *b, const float 
         if (!find_row(t, row / t->rows_each, row % t->rows_each * TILE_OUT + i, &image, &y)) continue;
         for (int k = 0; k < images_beside(t, image); ++k) {
             const size_t channel = (size_t)(image + k) * (size_t)channels + (size_t)n;
-            write_row(line + k * (t->w + 1), (channel * (size_t)t->h + (size_t)y) * (size_t)t->w, t->w, n, d);
+            write_row(line + k * (t->w + 1), (channel * (size_t)t->h + (size_t)y) * (size_t)t->w, t->w, d);
         }
     }
 }
@@ -231,6 +231,7 @@ void vkd_tiles_write(const vkd_tiles *t, const vkd_tile_block *b, const float *M
         transform_out(M + j * step, TILE_IN * step, half + j * tiles, TILE_IN * tiles, tiles);
     for (int i = 0; i < TILE_OUT; ++i) {
         transform_out(half + (size_t)(i * TILE_IN) * tiles, tiles, row, tiles, tiles);
+        finish(row, TILE_OUT * tiles, n, d);
         join_line(row, tiles, line);
         write_line(t, b, line, i, n, channels, d);
     }
