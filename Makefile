@@ -145,6 +145,7 @@ LIBHOST  := $(BUILD)/libvkd_host.a
 SHIM_OBJ := $(patsubst %,$(BUILD)/obj/shim/%.o,$(filter-out %/device.c,$(GPU_SRC)) tests/gpu/device_on_cpu.cpp)
 LIBSHIM  := $(BUILD)/libvkd_shim.a
 SHIM_TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/gpu/test_*.c))
+BENCH_SHIM := $(BUILD)/tests/bench/bench_device_tap
 # On a GPU all but those that ask what only a CPU can answer.
 GPU_TESTS := $(filter-out %_on_cpu,$(SHIM_TESTS:$(BUILD)/tests/gpu/%=$(BUILD)/tests/on_gpu/%))
 
@@ -173,7 +174,7 @@ ifeq ($(filter -j%,$(MAKEFLAGS)),)
 MAKEFLAGS += -j$(shell nproc 2>/dev/null || echo 1)
 endif
 
-.PHONY: test-gpu test-on-gpu gpu-tests all coco-cfgs coco-check demo demo-teacher demo-seeds study study-report test tests bench bench-numerics bench-step soak kill-test asan lint clean deps fuzz fuzzers profile tsan tsan-tests valgrind valgrind-run FORCE
+.PHONY: test-gpu test-on-gpu gpu-tests bench-gpu bench-on-gpu all coco-cfgs coco-check demo demo-teacher demo-seeds study study-report test tests bench bench-numerics bench-step soak kill-test asan lint clean deps fuzz fuzzers profile tsan tsan-tests valgrind valgrind-run FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -238,7 +239,7 @@ $(BUILD)/obj/darknet_vkd/gpu/%.c.o: private VKD_CFLAGS += $(CUDA_CFLAGS)
 $(BUILD)/obj/%.cu.o: %.cu $(BUILD)/flags_nvcc | deps
 	@mkdir -p $(@D)
 	$(SAY)
-	$(Q)$(NVCC) -std=c++17 $(NVCC_ARCH) $(NVCCFLAGS) -Werror all-warnings -Xcompiler -Wall,-Wextra -Idarknet_vkd -MMD -MP -MF $(@:.o=.d) -c $< -o $@
+	$(Q)$(NVCC) -std=c++17 $(NVCC_ARCH) $(NVCCFLAGS) -Werror all-warnings -Wno-deprecated-gpu-targets -Xcompiler -Wall,-Wextra -Idarknet_vkd -MMD -MP -MF $(@:.o=.d) -c $< -o $@
 
 $(BUILD)/obj/shim/%.c.o: %.c $(BUILD)/flags_vkd | deps
 	@mkdir -p $(@D)
@@ -271,7 +272,7 @@ $(LIBHOST): $(HOST_OBJ) $(BUILD)/sources
 	@rm -f $@
 	$(Q)$(AR) rcs $@ $(HOST_OBJ)
 
--include $(patsubst %.o,%.d,$(VKD_OBJ) $(HOST_OBJ) $(SHIM_OBJ)) $(addsuffix .d,$(LOW_TESTS) $(SHIM_TESTS) $(HOST_TESTS) $(HOST_TOOLS) $(FUZZERS) $(REPLAYS) $(BENCH_PROGRAM) $(BENCH_STEP))
+-include $(patsubst %.o,%.d,$(VKD_OBJ) $(HOST_OBJ) $(SHIM_OBJ)) $(addsuffix .d,$(LOW_TESTS) $(SHIM_TESTS) $(BENCH_SHIM) $(HOST_TESTS) $(HOST_TOOLS) $(FUZZERS) $(REPLAYS) $(BENCH_PROGRAM) $(BENCH_STEP))
 
 # ---- COCO -----------------------------------------------------------------------------------------------------
 
@@ -304,6 +305,21 @@ $(GPU_TESTS): $(BUILD)/tests/on_gpu/%: tests/gpu/%.c $(LIBVKD) $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(SAY)
 	$(Q)$(CC) $(VKD_CFLAGS) -DVKD_ON_GPU -Itests $< -o $@ $(LIBVKD) -lcmocka $(GPULIBS) $(VKD_LDFLAGS)
+
+# What a tap costs there: `make bench-gpu`. `make tests` builds it over a CPU, so that it stays whole.
+$(BUILD)/tests/on_gpu/bench_device_tap: tests/bench/bench_device_tap.c $(LIBVKD) $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(SAY)
+	$(Q)$(CC) $(VKD_CFLAGS) $< -o $@ $(LIBVKD) $(GPULIBS) $(VKD_LDFLAGS)
+$(BENCH_SHIM): tests/bench/bench_device_tap.c $(LIBSHIM) $(LIBVKD) $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(SAY)
+	$(Q)$(CC) $(VKD_CFLAGS) -MMD -MP -MF $@.d $< -o $@ $(LIBSHIM) $(LIBVKD) -lstdc++ $(VKD_LDFLAGS)
+
+bench-on-gpu: $(BUILD)/tests/on_gpu/bench_device_tap
+	@$< $(BENCH_ARGS)
+bench-gpu:
+	@NVCC='$(NVCC)' scripts/test_gpu.sh $(WITHIN)/gpu GPU=1 bench-on-gpu
 
 gpu-tests: $(GPU_TESTS)
 test-on-gpu: gpu-tests $(DARKNET)
@@ -338,7 +354,7 @@ endif
 
 $(LOW_TESTS) $(SHIM_TESTS) $(HOST_TESTS) $(REPLAYS) $(HOST_TOOLS): | test-deps
 
-tests: darknet $(COCO_CFGS) $(LOW_TESTS) $(SHIM_TESTS) $(HOST_TESTS) $(REPLAYS) $(HOST_TOOLS) $(KILL_AT)
+tests: darknet $(COCO_CFGS) $(LOW_TESTS) $(SHIM_TESTS) $(BENCH_SHIM) $(HOST_TESTS) $(REPLAYS) $(HOST_TOOLS) $(KILL_AT)
 
 test: tests
 	@BUILD="$(AT_BUILD)" DARKNET="$(AT_DARKNET)" SANITIZE='$(SANITIZE)' \
@@ -379,7 +395,7 @@ asan:
 
 # Where threads meet: the loader's, the trainings that follow -seed, the measuring. Without OpenMP, whose runtime the
 # sanitizer does not see into, as it does not into OpenBLAS's threads. A race ends the program.
-TSAN_TESTS := $(BUILD)/tests/host/test_run $(BUILD)/tests/host/test_padding $(BUILD)/tests/host/test_pictures \
+TSAN_TESTS := $(BUILD)/tests/gpu/test_device_tap_threads $(BUILD)/tests/host/test_run $(BUILD)/tests/host/test_padding $(BUILD)/tests/host/test_pictures \
     $(wildcard $(addprefix tests/end_to_end/,30_*.sh 45_*.sh 46_*.sh 55_*.sh))
 tsan:
 	@$(WITHIN)/tsan SANITIZE=thread OPENMP=0 tsan-tests
@@ -447,8 +463,12 @@ endif
 profile: $(BENCH_STEP)
 	@scripts/bench_step.py $(BENCH_STEP) $(HOST)/cfg --only profile $(BENCH_ARGS)
 
-lint:
-	@scripts/lint.sh
+# Format, scripts, and what static checkers find in the plugin.
+lint: $(HOST)/.patched
+ifneq ($(INSTALL_DEPS), 0)
+	@scripts/install_deps.sh lint
+endif
+	@BUILD=$(BUILD) scripts/lint.sh
 
 clean:
 	rm -rf $(addprefix $(BUILD)/,obj tests cfg darknet asan fuzz tsan valgrind flags sources) $(BUILD)/*.a

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Runs the command where there is a GPU to test on, and says so where there is none, which is no failure.
+# Runs the command where there is a GPU, and says so where there is none, which is no failure.
 #   scripts/test_gpu.sh COMMAND...
 # Environment: NVCC.
 set -uo pipefail
 
 skip() {
-    echo "test-gpu: skipped: $1"
+    echo "skipped: $1"
     exit 0
 }
 

@@ -123,7 +123,7 @@ static int outside(double area, const double range[2]) {
 // detection does not count. order: (truths) with the ignored ones last.
 static void match(workspace *w, size_t detections, size_t truths, double threshold, unsigned char *verdict) {
     memset(w->taken, 0, truths);
-    for (size_t d = 0; d < detections; ++d, verdict += AREAS * COLUMNS) {
+    for (size_t d = 0; d < detections; ++d, verdict += (size_t)AREAS * COLUMNS) {
         double best = fmin(threshold, 1 - 1e-10);
         size_t chosen = truths;
         for (size_t i = 0; i < truths; ++i) {
@@ -163,9 +163,9 @@ static void match_group(workspace *w, const entry *truth, size_t truths, const e
                    outside(box->w * box->h, area_ranges[a]) ? IGNORED : FALSE_POSITIVE, COLUMNS);
         }
         for (int t = 0; truths && t < IOUS; ++t)
-            match(w, detections, truths, iou_threshold(t), verdict + a * COLUMNS + t);
+            match(w, detections, truths, iou_threshold(t), verdict + (size_t)a * COLUMNS + t);
         if (truths && w->question && a == 0)
-            match(w, detections, truths, w->question->iou, verdict + a * COLUMNS + ASKED);
+            match(w, detections, truths, w->question->iou, verdict + (size_t)a * COLUMNS + ASKED);
     }
 }
 

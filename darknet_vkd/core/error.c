@@ -22,7 +22,7 @@ static size_t appendf(char *text, size_t size, size_t length, const char *format
     return length;
 }
 
-vkd_status vkd_error_set(vkd_error *err, vkd_status status, const char *format, ...) {
+vkd_status(vkd_error_set)(vkd_error *err, vkd_status status, const char *format, ...) {
     if (!err) return status;
     err->status = status;
     err->text[0] = '\0';
@@ -33,8 +33,8 @@ vkd_status vkd_error_set(vkd_error *err, vkd_status status, const char *format, 
     return status;
 }
 
-vkd_status vkd_error_at(vkd_error *err, vkd_status status, const char *file, int line, const char *section,
-                        const char *key, const char *format, ...) {
+vkd_status(vkd_error_at)(vkd_error *err, vkd_status status, const char *file, int line, const char *section,
+                         const char *key, const char *format, ...) {
     if (!err) return status;
     char *text = err->text;
     size_t size = sizeof(err->text);

@@ -19,4 +19,9 @@ vkd_status vkd_error_set(vkd_error *err, vkd_status status, const char *format, 
 vkd_status vkd_error_at(vkd_error *err, vkd_status status, const char *file, int line, const char *section,
                         const char *key, const char *format, ...) __attribute__((format(printf, 7, 8)));
 
+#ifdef __clang_analyzer__ // which would else follow what comes after an error as if there was none
+#define vkd_error_set(err, status, ...) (vkd_error_set(err, status, __VA_ARGS__), status)
+#define vkd_error_at(err, status, ...)  (vkd_error_at(err, status, __VA_ARGS__), status)
+#endif
+
 #endif

@@ -21,7 +21,7 @@ vkd_status vkd_file_read(const char *path, unsigned char **data, size_t *bytes, 
     struct stat info;
     vkd_status status = VKD_OK;
     unsigned char *buffer = NULL;
-    if (fstat(fileno(file), &info)) {
+    if (fstat(fileno(file), &info)) { // NOLINT(bugprone-branch-clone) the buffer comes between
         status = failed(err, path, "read");
     } else if (!S_ISREG(info.st_mode)) {
         status = vkd_error_set(err, VKD_IO, "%s: not a regular file", path);

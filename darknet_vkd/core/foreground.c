@@ -16,8 +16,8 @@ static void covered_cells(float centre, float size, int cells, int *first, int *
 }
 
 static void mark(const float *boxes, int max_boxes, int h, int w, float *weight) {
-    for (int i = 0; i < max_boxes && boxes[5 * i] > 0; ++i) {
-        const float *box = boxes + 5 * i;
+    for (int i = 0; i < max_boxes && boxes[5L * i] > 0; ++i) {
+        const float *box = boxes + 5L * i;
         int left, right, top, bottom;
         covered_cells(box[0], box[2], w, &left, &right);
         covered_cells(box[1], box[3], h, &top, &bottom);

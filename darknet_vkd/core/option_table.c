@@ -196,7 +196,7 @@ static void expected_number(const vkd_option_row *row, char *out, size_t size) {
 static void join_words(const char *const *choices, unsigned set, char *out, size_t size) {
     int n = 0, i = 0;
     for (int v = 0; choices[v]; ++v)
-        n += (set >> v) & 1;
+        n += (int)((set >> v) & 1);
     for (int v = 0; choices[v]; ++v)
         if ((set >> v) & 1) add(out, size, "%s%s", comma(i++, n), choices[v]);
 }

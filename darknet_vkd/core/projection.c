@@ -63,6 +63,7 @@ vkd_status vkd_projection_create(vkd_projection *p, const vkd_tap_options *optio
     p->V = calloc(size, sizeof *p->V);
     p->gradient = calloc(size, sizeof *p->gradient);
     p->step = calloc(size, sizeof *p->step);
+    // NOLINTNEXTLINE(clang-analyzer-optin.portability.UnixAPI) not 0, since n and k are not
     p->work = calloc(workspace(p), sizeof *p->work);
     if (average)
         p->cross = calloc(size, sizeof *p->cross);
@@ -319,7 +320,7 @@ static vkd_status merge_V(vkd_projection *const *p, int count, size_t size) {
 }
 
 static void copy_matrix(float *to, const float *from, size_t size) {
-    if (to) memcpy(to, from, size * sizeof *to);
+    if (to && from) memcpy(to, from, size * sizeof *to);
 }
 
 vkd_status vkd_projection_merge(vkd_projection *const *p, int count) {

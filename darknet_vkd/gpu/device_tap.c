@@ -160,6 +160,7 @@ vkd_status vkd_device_tap_create(vkd_device_tap **out, vkd_device *device, vkd_t
     if (made) made = (d->staged = vkd_event_create(device)) != NULL;
     if (made) made = (d->fetched = vkd_event_create(device)) != NULL;
     if (made) made = (d->copied = vkd_event_create(device)) != NULL;
+    if (made) made = (d->worker = vkd_worker_create()) != NULL;
     vkd_status status = made ? vkd_device_tap_push(d) : answer(device);
     if (status)
         vkd_device_tap_free(d);
@@ -171,6 +172,8 @@ vkd_status vkd_device_tap_create(vkd_device_tap **out, vkd_device *device, vkd_t
 void vkd_device_tap_free(vkd_device_tap *d) {
     if (!d) return;
     vkd_device_use(d->device);
+    if (d->worker) vkd_device_tap_settle(d);
+    vkd_worker_free(d->worker);
     buffer channels[channel_buffers];
     list_channel_buffers(d, channels);
     free_grid(d, &d->grid);
@@ -185,8 +188,10 @@ vkd_status vkd_device_tap_resize(vkd_device_tap *d, vkd_tap_shape shape) {
     if (shape.batch < 1 || shape.h < 1 || shape.w < 1 || shape.th < 1 || shape.tw < 1)
         return VKD_INVALID_ARGUMENT;
     vkd_device_use(d->device);
+    vkd_status status = vkd_device_tap_settle(d);
+    if (status && status != VKD_NOT_FINITE) return status;
     vkd_device_grid next;
-    vkd_status status = make_grid(d, &next, shape) ? VKD_OK : answer(d->device);
+    status = make_grid(d, &next, shape) ? VKD_OK : answer(d->device);
     if (!status) status = vkd_tap_resize(d->tap, shape);
     if (!status) { // the old buffers go with `next`
         vkd_device_grid old = d->grid;

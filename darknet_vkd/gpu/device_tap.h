@@ -19,16 +19,20 @@
 //     vkd_device_tap_fetch(d)                            enqueues: the copy of G and of the scalars
 //     ... the rest of the student's backward is enqueued; the GPU works on it ...
 //     vkd_device_tap_collect(d)                          waits for that copy, and for nothing behind it
-//     vkd_device_tap_update(d, rate)                     CPU: P moves; enqueues the copy of P to the device
+//     vkd_device_tap_update(d, rate)                     P begins to move, on a thread beside this one
+//     ... the next batch: the student's and the teacher's forward are enqueued ...
+//     vkd_device_tap_forward(d, x, t)                    when it comes to P: waits for the move, enqueues its
+//     copy
 //
-// So a step waits once a batch, in collect, for n x k floats and some scalars, while the GPU goes on with
-// what was enqueued after vkd_device_tap_fetch. Neither loss nor weight is waited for: the weight that ratio=
-// asks for is found on the device (core/weigh.h, the CPU's own code), and whether a batch is refused is
-// decided there too, so forward and backward answer VKD_OK for features that are not finite; collect tells.
-// The exceptions: with mode=whiten, a forward that makes the whitening matrix anew (the first 32, then one in
-// 32; see core/target.c) waits for the covariance, n x n doubles, which the CPU factorises; and the mask is
-// staged in pinned memory, whose last copy must have been made, which it has unless the caller runs two
-// forwards ahead of the GPU.
+// So a step waits once a batch for the GPU, in collect, for n x k floats and some scalars, while the GPU goes
+// on with what was enqueued after vkd_device_tap_fetch; and once for the CPU's k x k algebra, where that has
+// not ended by the time P is wanted. Neither loss nor weight is waited for: the weight that ratio= asks for
+// is found on the device (core/scalars.h, the CPU's own code), and whether a batch is refused is decided
+// there too, so forward and backward answer VKD_OK for features that are not finite; collect tells. The
+// exceptions: with mode=whiten, a forward that makes the whitening matrix anew (with running statistics the
+// first 32, then one in 32; see core/target.c) waits for the covariance, n x n doubles, which the CPU
+// factorises; and the mask is staged in pinned memory, whose last copy must have been made, which it has
+// unless the caller runs two forwards ahead of the GPU.
 //
 // All pointers to x, t and delta are device memory. Everything goes through the device's one stream, so the
 // caller's own kernels there need no synchronisation with these.
@@ -77,8 +81,17 @@ vkd_status vkd_device_tap_fetch(vkd_device_tap *d);
 // parts since the last update were not finite, and were left out.
 vkd_status vkd_device_tap_collect(vkd_device_tap *d);
 
-// As vkd_tap_update; collects first where nobody has. P, and the gain, go back without being waited for.
+// As vkd_tap_update; collects first where nobody has. The move of P itself goes on when this returns, until
+// vkd_device_tap_settle: meanwhile nobody else may touch P, its momentum or its gradient, and
+// projection.defect is the last one's. A gradient that is not finite is answered here; what else may befall
+// the move, there.
 vkd_status vkd_device_tap_update(vkd_device_tap *d, double rate);
+
+// P has moved, and goes to the device without being waited for; the answer is the move's, as of
+// vkd_projection_update. Every function here that wants P begins with it, and passes on what it answers but
+// for VKD_NOT_FINITE, after which P stays; so that only who looks at the host's P needs to call it. Nothing
+// where no move is under way.
+vkd_status vkd_device_tap_settle(vkd_device_tap *d);
 
 // statistics=calibrated, as vkd_tap_calibrate; waits. After the last call, vkd_target_refresh of the host's
 // target and vkd_device_tap_push.
@@ -90,8 +103,8 @@ vkd_status vkd_device_tap_calibrate(vkd_device_tap *d,
 // teacher's statistics and what collect brings; the gradient's sum does not. Waits.
 vkd_status vkd_device_tap_pull(vkd_device_tap *d);
 
-// The host's tap, as it is now, goes to the device: after a sidecar was read, a calibration, or vkd_tap_merge
-// (core/tap_merge.h). The gradient's sum stays what it is. Waits.
+// The host's tap, as it is now, goes to the device: after a sidecar was read, a calibration, or, between this
+// and a pull, vkd_tap_merge (core/tap_merge.h). The gradient's sum stays what it is. Waits.
 vkd_status vkd_device_tap_push(vkd_device_tap *d);
 
 // The gradient of the last forward, for a look at it: (B,k,h,w) on the device. Zero where it was refused.

@@ -187,10 +187,13 @@ static void student_backward(vkd_device_tap *d) {
 // ---- a forward and its backward
 // ----------------------------------------------------------------------------------
 
-static void learn(vkd_device_tap *d, const float *x, double c) {
+// P is wanted only now: until here its move goes on beside this.
+static vkd_status learn(vkd_device_tap *d, const float *x, double c) {
     make_student(d, x);
+    vkd_status status = vkd_device_tap_settle(d);
     vkd_device_tap_loss(d, (float)c);
     student_backward(d);
+    return status;
 }
 
 static void finish(vkd_device_tap *d, double c) {
@@ -211,7 +214,7 @@ static void finish(vkd_device_tap *d, double c) {
 vkd_status vkd_device_tap_forward(vkd_device_tap *d, const float *x, const float *t) {
     const vkd_launch *l = vkd_device_launch(d->device);
     vkd_tap *tap = d->tap;
-    vkd_status status = VKD_OK;
+    vkd_status status = VKD_OK, moved = VKD_OK;
     d->is_current = false;
     vkd_device_use(d->device);
     vkd_samples_choose(&tap->samples, tap->mask);
@@ -224,10 +227,12 @@ vkd_status vkd_device_tap_forward(vkd_device_tap *d, const float *x, const float
     if (status)
         vkd_gpu_fail(l, d->state, status == VKD_NOT_FINITE);
     else if (samples)
-        learn(d, x, c);
+        moved = learn(d, x, c);
     finish(d, c);
     vkd_status device = vkd_device_status(d->device);
-    return device ? device : status == VKD_NOT_FINITE ? VKD_OK : status;
+    if (device) return device;
+    if (status == VKD_OK) status = moved;
+    return status == VKD_NOT_FINITE ? VKD_OK : status; // collect tells
 }
 
 vkd_status vkd_device_tap_backward(vkd_device_tap *d, float *delta, double sign, double factor) {

@@ -1,6 +1,7 @@
 #include "gpu/norm_kernels.h"
 #include "gpu/step_kernels.h"
 #include "gpu/tap_parts.h"
+#include "numerics/finite.h"
 
 #include <string.h>
 
@@ -13,6 +14,24 @@ static vkd_status wait(vkd_device_tap *d) {
 
 // ---- a batch's end
 // -----------------------------------------------------------------------------------------------
+
+static void send_projection(vkd_device_tap *d) {
+    size_t matrix = vkd_matrix_size(&d->tap->projection) * sizeof(float);
+    memcpy(d->V_staged, d->tap->projection.V, matrix);
+    vkd_device_send(d->device, d->V, d->V_staged, matrix);
+}
+
+vkd_status vkd_device_tap_settle(vkd_device_tap *d) {
+    if (!d->is_moving) return VKD_OK;
+    vkd_device_use(d->device);
+    vkd_worker_wait(d->worker);
+    d->is_moving = false;
+    d->tap->projection = d->moving;
+    // P's last copy out of pinned memory came before what has been collected since.
+    send_projection(d);
+    vkd_status status = vkd_device_status(d->device);
+    return status ? status : d->moved;
+}
 
 // What a log and a sidecar want.
 static void take_scalars(vkd_device_tap *d, const vkd_device_state *s) {
@@ -33,8 +52,10 @@ static vkd_status take_fetched(vkd_device_tap *d) {
     const vkd_device_state *s = d->state_fetched;
     vkd_tap *tap = d->tap;
     if (!d->is_fetched) return VKD_OK;
+    vkd_status status = vkd_device_tap_settle(d); // the sum of the last batch is in use
+    if (status && status != VKD_NOT_FINITE) return status;
     vkd_event_wait(d->device, d->fetched);
-    vkd_status status = vkd_device_status(d->device);
+    status = vkd_device_status(d->device);
     if (status) return status;
     d->is_fetched = false;
     take_scalars(d, s);
@@ -67,23 +88,27 @@ vkd_status vkd_device_tap_collect(vkd_device_tap *d) {
     return status ? status : take_fetched(d);
 }
 
-static void send_projection(vkd_device_tap *d) {
-    size_t matrix = vkd_matrix_size(&d->tap->projection) * sizeof(float);
-    memcpy(d->V_staged, d->tap->projection.V, matrix);
-    vkd_device_send(d->device, d->V, d->V_staged, matrix);
+static void move(void *argument) {
+    vkd_device_tap *d = argument;
+    d->moved = vkd_projection_update(&d->moving, d->rate);
 }
 
 vkd_status vkd_device_tap_update(vkd_device_tap *d, double rate) {
+    vkd_tap *tap = d->tap;
+    vkd_projection *p = &tap->projection;
     vkd_status status = vkd_device_tap_collect(d);
-    if (status) return status;
-    vkd_status update = vkd_tap_update(d->tap, rate);
-    vkd_event_wait(d->device, d->copied); // P's last copy, made before the forward that is collected
-    send_projection(d);
-    vkd_event_mark(d->device, d->copied);
-    if (d->tap->student.norm == VKD_OPTION_STUDENT_GAIN)
-        vkd_gpu_set_gain(vkd_device_launch(d->device), d->state, d->tap->student.gain);
-    status = vkd_device_status(d->device);
-    return status ? status : update;
+    if (!status) status = vkd_device_tap_settle(d);
+    if (status && status != VKD_NOT_FINITE) return status;
+    vkd_student_update(&tap->student, tap->options.momentum);
+    tap->refused = 0;
+    if (tap->student.norm == VKD_OPTION_STUDENT_GAIN)
+        vkd_gpu_set_gain(vkd_device_launch(d->device), d->state, tap->student.gain);
+    d->rate = rate * tap->options.learning_rate;
+    if (!vkd_all_finite(p->gradient, vkd_matrix_size(p))) return vkd_projection_update(p, d->rate);
+    d->moving = *p;
+    d->is_moving = true;
+    vkd_worker_start(d->worker, move, d);
+    return vkd_device_status(d->device);
 }
 
 // ---- the teacher's statistics
@@ -152,10 +177,11 @@ vkd_status vkd_device_tap_calibrate(vkd_device_tap *d, const float *t, int image
 vkd_status vkd_device_tap_pull(vkd_device_tap *d) {
     vkd_target *t = &d->tap->target;
     size_t n = (size_t)t->n;
+    vkd_status status = vkd_device_tap_settle(d);
+    if (status && status != VKD_NOT_FINITE) return status;
     vkd_device_use(d->device);
     if (d->mean) vkd_device_fetch(d->device, d->applied_staged, d->offset, n * sizeof(float));
     if (d->mean && !d->W) vkd_device_fetch(d->device, d->applied_staged + n, d->inv_std, n * sizeof(float));
-    vkd_status status;
     if (d->mean)
         status = fetch_moments(d, d->mean, d->second);
     else {
@@ -176,9 +202,11 @@ vkd_status vkd_device_tap_push(vkd_device_tap *d) {
     const vkd_target *t = &tap->target;
     size_t n = (size_t)t->n, second = vkd_target_second_size(t);
     vkd_device_use(d->device);
+    vkd_status status = vkd_device_tap_settle(d);
+    if (status && status != VKD_NOT_FINITE) return status;
     // What the device alone has stays: the sums since the last fetch.
     vkd_device_fetch(d->device, d->state_staged, d->state, sizeof *d->state);
-    vkd_status status = wait(d);
+    status = wait(d);
     if (status) return status;
     vkd_device_state *s = d->state_staged;
     s->norms = (vkd_norms){tap->task_norm, tap->loss_norm, tap->norm_steps, tap->idle};

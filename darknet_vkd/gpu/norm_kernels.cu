@@ -6,6 +6,10 @@ static __device__ void look(double value, int *bad) {
     if (bad && !vkd_is_finite(value)) *bad = 1;
 }
 
+static __device__ void look(float value, int *bad) {
+    if (bad && !vkd_is_finite_float(value)) *bad = 1;
+}
+
 static __global__ void check(const float *x, size_t count, int *bad) {
     VKD_EACH(i, count) look(x[i], bad);
 }

@@ -4,6 +4,7 @@
 
 #include "gpu/device_tap.h"
 #include "gpu/state.h"
+#include "gpu/worker.h"
 
 #include <stdint.h>
 
@@ -52,6 +53,13 @@ struct vkd_device_tap {
     bool is_fetched;    // those are under way, and not collected
     bool is_current;    // nothing has been summed on the device since
     long batches;       // in the statistics, as far as the host knows
+
+    // P's move, beside the training thread: on a copy of the host's projection, whose matrices it shares.
+    vkd_worker *worker;
+    bool is_moving;
+    vkd_projection moving;
+    double rate;
+    vkd_status moved;
 };
 
 static inline bool vkd_tap_pools(const vkd_tap *tap) {

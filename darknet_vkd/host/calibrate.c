@@ -55,9 +55,9 @@ static data load_for_classifier(network *net, const vkd_training_data *training,
         paths[i] = training->pictures.paths[vkd_rand() % training->pictures.count];
     }
     data d = {0};
-    d.X = load_image_augment_paths(paths, n, (int)(net->min_ratio * net->w), (int)(net->max_ratio * net->w),
-                                   net->w, net->angle, net->aspect, net->hue, net->saturation, net->exposure,
-                                   net->center);
+    d.X = load_image_augment_paths(paths, n, (int)(net->min_ratio * (float)net->w),
+                                   (int)(net->max_ratio * (float)net->w), net->w, net->angle, net->aspect,
+                                   net->hue, net->saturation, net->exposure, net->center);
     d.y = make_matrix(n, net->truths);
     free(paths);
     return d;

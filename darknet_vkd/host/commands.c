@@ -95,20 +95,22 @@ int vkd_is_of_the_cpu(int argc, char **argv) {
 int vkd_command(int argc, char **argv) {
     vkd_check_command_line(argc, argv);
     vkd_blas_choose_kernels();
+    // No flags, as has been checked: these stay where they are.
+    const char *command = argc > 1 && argv[1] ? argv[1] : "", *second = argc > 2 && argv[2] ? argv[2] : "";
     if (vkd_is_of_the_cpu(argc, argv)) {
         vkd_run_parse(argc, argv);
         run_vkd(argc, argv);
         return 1;
     }
-    bool detector = !strcmp(argv[1], "detector") && argc > 2 && argv[2];
-    if (detector && !strcmp(argv[2], "map")) {
+    bool detector = !strcmp(command, "detector");
+    if (detector && !strcmp(second, "map")) {
         vkd_detector_map(argc, argv);
         return 1;
     }
     vkd_run_parse(argc, argv);
-    bool trains = argc > 3 && argv[2] && argv[3] && !strcmp(argv[2], "train");
-    if (trains && (detector || !strcmp(argv[1], "classifier"))) vkd_run_set_data(argv[3]);
-    if (detector && !strcmp(argv[2], "train")) {
+    bool trains = argc > 3 && argv[3] && !strcmp(second, "train");
+    if (trains && (detector || !strcmp(command, "classifier"))) vkd_run_set_data(argv[3]);
+    if (detector && !strcmp(second, "train")) {
         vkd_detector_train(argc, argv);
         return 1;
     }

@@ -44,8 +44,9 @@ static bool has_room(const layer *l) {
 
 int vkd_convolve(const layer *l, const float *input, float *workspace, float *output) {
     const vkd_convolution s = vkd_convolution_of(l);
-    return has_room(l) && vkd_convolution_forward(&s, l->weights, NULL, input, l->batch, output,
-                                                  VKD_EPILOGUE_LINEAR, workspace);
+    const vkd_ending nothing = {0};
+    return has_room(l) &&
+           vkd_convolution_forward(&s, l->weights, input, l->batch, output, &nothing, workspace);
 }
 
 int vkd_convolve_backward(const layer *l, const float *input, float *workspace, float **input_delta) {

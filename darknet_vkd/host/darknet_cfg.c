@@ -103,8 +103,8 @@ static void check_net(const vkd_checker *c) {
     if (k->batch < k->subdivisions)
         vkd_refuse(c, vkd_is_set(c, "subdivisions") ? "subdivisions" : "batch",
                    "%d with batch=%d; expected at most that", k->subdivisions, k->batch);
-    double batch = (double)(k->batch / k->subdivisions) * k->time_steps,
-           inputs = (double)k->width * k->height * k->channels;
+    int images = k->batch / k->subdivisions;
+    double batch = (double)images * k->time_steps, inputs = (double)k->width * k->height * k->channels;
     const int wanted = vkd_channels_wanted();
     if (wanted && k->channels != wanted)
         vkd_refuse(c, "channels", "%d; expected the student's %d", k->channels, wanted);

@@ -52,6 +52,12 @@ static void need_map(const vkd_checker *c) {
                    VKD_DARKNET_WIDEST);
 }
 
+// Whole strides in so many pixels, towards zero as C divides.
+static double strides(double pixels, int stride) {
+    long long whole = (long long)pixels / stride;
+    return (double)whole;
+}
+
 static void need_grid(const vkd_checker *c, const char *key, double w, double h) {
     if (!(w >= 1 && h >= 1)) vkd_refuse(c, key, "nothing is left of the layer before, %g x %g", c->w, c->h);
 }
@@ -63,8 +69,8 @@ static void check_convolutional(vkd_checker *c) {
         vkd_refuse(c, "groups", "%d groups, %d filters on %g channels; expected a divisor of both", k->groups,
                    k->filters, c->c);
     int pad = k->pad ? k->size / 2 : k->padding;
-    double w = ((int)c->w + 2LL * pad - k->size) / k->stride + 1,
-           h = ((int)c->h + 2LL * pad - k->size) / k->stride + 1;
+    double w = strides(c->w + 2.0 * pad - k->size, k->stride) + 1,
+           h = strides(c->h + 2.0 * pad - k->size, k->stride) + 1;
     // Towards zero, what is too small by less than a stride would count as one.
     need_grid(c, "size", c->w + 2 * pad < k->size ? 0 : w, c->h + 2 * pad < k->size ? 0 : h);
     double patch = c->c * k->size * k->size;
@@ -92,7 +98,7 @@ static void check_local(vkd_checker *c) {
     need_map(c);
     int covered = k->pad ? 1 : k->size;
     if (c->w < covered || c->h < covered) need_grid(c, "size", 0, 0);
-    double w = ((int)c->w - covered) / k->stride + 1, h = ((int)c->h - covered) / k->stride + 1;
+    double w = strides(c->w - covered, k->stride) + 1, h = strides(c->h - covered, k->stride) + 1;
     double patch = c->c * k->size * k->size;
     need_weights(c, "filters", patch * k->filters * w * h);
     need_outputs(c, "filters", w * h * k->filters);
@@ -171,8 +177,9 @@ static void check_upsample(vkd_checker *c) {
 }
 
 static void check_normalization(vkd_checker *c) {
+    int half = c->keys.size / 2;
     need_map(c);
-    if (c->keys.size / 2 > c->c)
+    if (half > c->c)
         vkd_refuse(c, "size", "%d on %g channels; expected at most twice as many", c->keys.size, c->c);
     need(c, NULL, "outputs", c->inputs, 4, true);
 }

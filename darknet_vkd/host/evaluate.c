@@ -2,6 +2,7 @@
 #include "host/evaluate.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -175,7 +176,7 @@ static void read_boxes_of(evaluation *e, const batch *b, int slot) {
     view.n = e->number_of_heads;
     if (!e->not_finite[slot])
         dets = get_network_boxes(&view, e->widths[image_index], e->heights[image_index], e->options.thresh,
-                                 .5, 0, 0, &count);
+                                 .5F, 0, 0, &count);
     candidates = malloc(((size_t)count + 1) * sizeof *candidates);
     if (!candidates) goto no_memory;
     for (int k = 0; k < e->classes; ++k) {
@@ -253,7 +254,8 @@ static vkd_ground_truth *ground_truth(const evaluation *e, const vkd_labels *lab
 static int number_in_name(const char *path) {
     const char *p = strrchr(path, '/'), *underscore = strrchr(path, '_');
     p = underscore ? underscore : p;
-    return atoi(p ? p + 1 : path);
+    long number = strtol(p ? p + 1 : path, NULL, 10);
+    return number < INT_MIN || number > INT_MAX ? 0 : (int)number;
 }
 
 // COCO numbers its 80 classes 1 to 90, with these left out.

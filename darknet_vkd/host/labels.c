@@ -38,7 +38,7 @@ enum { SHOWN = 60 };
 static const char *shown(char text[SHOWN + 4], const char *from, const char *end) {
     size_t length = strcspn(from, end), n = length < SHOWN ? length : SHOWN;
     for (size_t i = 0; i < n; ++i)
-        text[i] = (unsigned char)from[i] < ' ' && from[i] != '\t' ? '?' : from[i];
+        text[i] = (char)((unsigned char)from[i] < ' ' && from[i] != '\t' ? '?' : from[i]);
     strcpy(text + n, n < length ? "..." : "");
     return text;
 }

@@ -54,11 +54,12 @@ vkd_picture_list vkd_picture_list_of(const char *data, char *key, const char *wh
     list *options = read_data_cfg((char *)data);
     const char *file = option_find_str(options, key, NULL);
     if (!file) vkd_fail("%s: %s: missing; expected the list of %s", data, key, what);
-    vkd_picture_list result = {.file = strdup(file)};
-    if (!result.file) vkd_fail("%s: no memory", data);
-    result.paths = vkd_lines_read(result.file, &result.count);
-    if (!result.count) vkd_fail("%s: no pictures", result.file);
-    return result;
+    char *name = strdup(file);
+    if (!name) vkd_fail("%s: no memory", data);
+    int count;
+    char **paths = vkd_lines_read(name, &count);
+    if (!count) vkd_fail("%s: no pictures", name);
+    return (vkd_picture_list){.file = name, .paths = paths, .count = count};
 }
 
 void vkd_picture_list_free(vkd_picture_list *list) {

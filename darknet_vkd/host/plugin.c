@@ -249,6 +249,7 @@ static void print_tap(const vkd_plugin *plugin, int i) {
 
 static void make_taps(network *net, vkd_plugin *plugin) {
     int count = plugin->cfg.tap_count;
+    // NOLINTNEXTLINE(bugprone-sizeof-expression) an array of pointers
     plugin->taps = allocate((size_t)count, sizeof *plugin->taps);
     plugin->teacher_layer = allocate((size_t)count, sizeof *plugin->teacher_layer);
     for (int i = 0; i < count; ++i)

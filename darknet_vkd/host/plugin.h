@@ -72,6 +72,8 @@ int vkd_channels_wanted(void);
 size_t vkd_teacher_workspace(const layer *l);
 // Afterwards its layers hold what they saw: those that are kept, until the next one.
 void vkd_teacher_forward(network *teacher, float *input);
+// The layers from `first` on, before `end`, of such a pass; input is the first one's.
+void vkd_teacher_run(network *teacher, int first, int end, float *input);
 // Its forward pass on a batch of the student's (B,c,h,w), resized where the teacher has a size of its own.
 // `input` lies on the host; where both are on a device and it is net->input, the student's pass has brought
 // it there.
@@ -106,6 +108,9 @@ void vkd_device_copy_free(float *x);
 void vkd_teacher_keep(network *teacher, const int *kept, int count);
 // What it keeps in memory: weights, workspace and outputs.
 size_t vkd_teacher_bytes(const network *teacher);
+// For teacher_memory.c: whether layer i, a shortcut, can be the end of the convolution above it, if nothing
+// else reads that one. It is where both have the same output.
+bool vkd_teacher_may_join(const network *teacher, int i);
 // For teacher.c. Frees the buffers of a network as Darknet makes it that a frozen one does without, and what
 // vkd_teacher_keep() then makes in their place.
 void vkd_teacher_free_training(network *teacher);

@@ -26,22 +26,32 @@ static _Thread_local uint64_t loading_batch;
 static _Thread_local int loading_place;
 static atomic_uint_least64_t next_load = 1;
 
-void vkd_vfail(const char *format, va_list args) {
+static void tell(const char *format, va_list args) {
     static pthread_mutex_t first = PTHREAD_MUTEX_INITIALIZER;
     pthread_mutex_lock(&first); // and never unlocked
     fflush(stdout);
     if (isatty(STDERR_FILENO)) fputs("\r\033[K", stderr); // over a line of progress
     vfprintf(stderr, format, args);
     fputc('\n', stderr);
+}
+
+static _Noreturn void end(void) {
     // Not exit(), which takes OpenCV's own objects from under other threads.
     fflush(NULL);
     _exit(EXIT_FAILURE);
 }
 
+void vkd_vfail(const char *format, va_list args) {
+    tell(format, args);
+    end();
+}
+
 void vkd_fail(const char *format, ...) {
     va_list args;
     va_start(args, format);
-    vkd_vfail(format, args);
+    tell(format, args);
+    va_end(args);
+    end();
 }
 
 const vkd_run *vkd_run_options(void) {
@@ -85,7 +95,7 @@ void vkd_run_parse(int argc, char **argv) {
     clock_gettime(CLOCK_REALTIME, &now);
     run.seed = (uint64_t)now.tv_sec * 1000000007u ^ (uint64_t)now.tv_nsec;
     // `rnn generate -seed TEXT` is Darknet's own.
-    const char *seed = argc > 1 && !strcmp(argv[1], "rnn") ? NULL : take_flag(argc, argv, "-seed");
+    const char *seed = argc > 1 && argv[1] && !strcmp(argv[1], "rnn") ? NULL : take_flag(argc, argv, "-seed");
     if (!seed) return;
     char *end;
     errno = 0;

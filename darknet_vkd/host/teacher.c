@@ -60,6 +60,7 @@ static node *take_out(list *sections, node *at) {
     else
         sections->front = next;
     if (next)
+        // NOLINTNEXTLINE(clang-analyzer-unix.Malloc) it does not know that a list is no ring
         next->prev = at->prev;
     else
         sections->back = at->prev;
@@ -89,7 +90,7 @@ int vkd_count_layers(const char *cfg_path) {
     vkd_divert_sections(sections);
     int count = sections->size - 1;
     for (node *at = sections->front; at;)
-        at = take_out(sections, at);
+        at = take_out(sections, at); // NOLINT(clang-analyzer-unix.Malloc) as above
     free(sections);
     free(path);
     return count;
@@ -156,6 +157,7 @@ static void check_parameters(const network *teacher, const char *weights_path) {
 network *vkd_load_for_pictures(char *cfg, char *weights, int count, int most) {
     loading = (request){.batch = count, .most = most};
     network *net = load_network(cfg, weights, 0);
+    // NOLINTNEXTLINE(clang-analyzer-core.DivideZero) vkd_net_parsed has set it, of a [net] that was checked
     size_t batches = *net->seen / loading.images_of_cfg;
     loading = (request){0};
     // The schedules go by batches, which are now of another size.
@@ -184,23 +186,41 @@ network *vkd_teacher_load(const char *cfg_path, const char *weights_path, int la
     return teacher;
 }
 
-void vkd_teacher_forward(network *teacher, float *input) {
-    if (vkd_is_on_device(teacher)) {
-        vkd_teacher_forward_on_device(teacher, input);
-        return;
-    }
+bool vkd_teacher_may_join(const network *teacher, int i) {
+    if (i < 1 || vkd_is_on_device(teacher)) return false;
+    const layer *l = &teacher->layers[i], *above = l - 1;
+    const vkd_convolution s = fused(above);
+    return l->type == SHORTCUT && l->activation == LINEAR && l->alpha == 1 && l->beta == 1 &&
+           l->w == l->out_w && l->h == l->out_h && l->c == l->out_c && l->index != i - 1 &&
+           above->type == CONVOLUTIONAL && above->outputs == l->outputs &&
+           vkd_convolution_forward_workspace(&s);
+}
+
+static bool is_joined(const network *teacher, int i) {
+    return i > 0 && i < teacher->n && teacher->layers[i].type == SHORTCUT &&
+           teacher->layers[i].output == teacher->layers[i - 1].output;
+}
+
+static bool convolve(const network *teacher, int i, const float *input) {
+    const layer *l = &teacher->layers[i];
+    const vkd_convolution s = fused(l);
+    const vkd_ending ending = {
+        .bias = l->biases,
+        .epilogue = l->activation == LEAKY ? VKD_EPILOGUE_LEAKY : VKD_EPILOGUE_LINEAR,
+        .residual = is_joined(teacher, i + 1) ? teacher->layers[l[1].index].output : NULL,
+    };
+    return vkd_convolution_forward(&s, l->weights, input, l->batch, l->output, &ending, teacher->workspace);
+}
+
+void vkd_teacher_run(network *teacher, int first, int end, float *input) {
     network net = *teacher;
     net.input = input;
     net.truth = NULL;
     net.train = 0;
-    for (int i = 0; i < net.n; ++i) {
+    for (int i = first; i < end; ++i) {
         net.index = i;
         layer l = net.layers[i];
-        const vkd_convolution s = fused(&l);
-        if (!vkd_convolution_forward(&s, l.weights, l.biases, net.input, l.batch, l.output,
-                                     l.activation == LEAKY ? VKD_EPILOGUE_LEAKY : VKD_EPILOGUE_LINEAR,
-                                     net.workspace))
-            l.forward(l, net);
+        if (!is_joined(&net, i) && !convolve(&net, i, net.input)) l.forward(l, net);
         net.input = l.output;
     }
 }
@@ -216,6 +236,13 @@ void vkd_teacher_input_free(vkd_plugin *plugin) {
     free(plugin->teacher_input);
     vkd_device_copy_free(plugin->teacher_input_gpu);
     plugin->teacher_input = plugin->teacher_input_gpu = NULL;
+}
+
+void vkd_teacher_forward(network *teacher, float *input) {
+    if (vkd_is_on_device(teacher))
+        vkd_teacher_forward_on_device(teacher, input);
+    else
+        vkd_teacher_run(teacher, 0, teacher->n, input);
 }
 
 void vkd_teacher_look(const network *net, vkd_plugin *plugin, float *input) {

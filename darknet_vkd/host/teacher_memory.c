@@ -108,6 +108,12 @@ static void lifetimes(const network *net, const int *kept, int count, vkd_lifeti
     }
     for (int t = 0; t < count && kept; ++t)
         is_read(net, life, kept[t], net->n);
+    // A shortcut that alone reads the convolution above is written by it, at its time and in its place.
+    for (int i = 1; i < net->n && kept; ++i)
+        if (life[i - 1].last == i && vkd_teacher_may_join(net, i)) {
+            life[i - 1].last = life[i].last;
+            life[i].size = 0;
+        }
 }
 
 void vkd_teacher_let_go(network *net) {
@@ -124,10 +130,11 @@ void vkd_teacher_let_go(network *net) {
     net->workspace = NULL;
 }
 
-static void share(network *net, const size_t *offset) {
+static void share(network *net, const vkd_lifetime *life, const size_t *offset) {
     for (int i = 0; i < net->n; ++i) {
         layer *l = &net->layers[i];
         if (shares_output(l)) *PLACE(net, l, output) = net->workspace + offset[i] * LINE;
+        if (l->type == SHORTCUT && !life[i].size) *PLACE(net, l, output) = *PLACE(net, &l[-1], output);
         if (l->type == MAXPOOL) *PLACE(net, l, indexes) = (int *)net->workspace;
         // Its copy of the input, which it writes over.
         if (l->type == BATCHNORM) *PLACE(net, l, x) = *PLACE(net, l, output);
@@ -146,7 +153,7 @@ void vkd_teacher_keep(network *net, const int *kept, int count) {
     net->workspace =
         vkd_is_on_device(net) ? vkd_device_copy_of(NULL, bytes / sizeof(float)) : aligned_alloc(line, bytes);
     if (!net->workspace) vkd_fail("no memory for the teacher's outputs: %zu bytes", bytes);
-    share(net, offset);
+    share(net, life, offset);
     free(life);
     free(offset);
 }

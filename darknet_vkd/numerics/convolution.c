@@ -59,11 +59,11 @@ vkd_convolution vkd_convolution_within(vkd_convolution s, size_t floats) {
     return s;
 }
 
-bool vkd_convolution_forward(const vkd_convolution *s, const float *weights, const float *bias,
-                             const float *x, int batch, float *y, vkd_epilogue epilogue, float *workspace) {
+bool vkd_convolution_forward(const vkd_convolution *s, const float *weights, const float *x, int batch,
+                             float *y, const vkd_ending *ending, float *workspace) {
     const method m = forward_method(s);
-    if (m == WINOGRAD) return !vkd_winograd_forward(s, weights, bias, x, batch, y, epilogue, workspace);
-    return m == DIRECT && !vkd_direct_forward(s, weights, bias, x, batch, y, epilogue, workspace);
+    if (m == WINOGRAD) return !vkd_winograd_forward(s, weights, x, batch, y, ending, workspace);
+    return m == DIRECT && !vkd_direct_forward(s, weights, x, batch, y, ending, workspace);
 }
 
 bool vkd_convolution_adjoint(const vkd_convolution *s, const float *weights, const float *dy, int batch,

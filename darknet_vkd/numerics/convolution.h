@@ -11,6 +11,13 @@ typedef enum vkd_epilogue {
     VKD_EPILOGUE_LEAKY, // max(v, 0.1 v)
 } vkd_epilogue;
 
+// What becomes of a sum of products: epilogue(sum + bias) + residual.
+typedef struct vkd_ending {
+    const float *bias; // (n) or NULL for none
+    vkd_epilogue epilogue;
+    const float *residual; // (batch,n,out_h,out_w), not y, or NULL for none: another layer's output
+} vkd_ending;
+
 typedef struct vkd_convolution {
     int c, h, w;           // input channels, grid
     int n;                 // filters
@@ -28,14 +35,13 @@ vkd_convolution vkd_convolution_within(vkd_convolution s, size_t floats);
 
 // Each returns whether it was done; if not, nothing is written.
 
-// y = epilogue(weights * x + bias). y is not x.
+// y = epilogue(weights * x + bias) + residual. y is not x.
 bool vkd_convolution_forward(const vkd_convolution *s,
                              const float *weights, // (n,c,size,size)
-                             const float *bias,    // (n) or NULL for none
                              const float *x,       // (batch,c,h,w)
                              int batch,
                              float *y, // (batch,n,out_h,out_w) =
-                             vkd_epilogue epilogue, float *workspace);
+                             const vkd_ending *ending, float *workspace);
 
 // dx += the adjoint applied to dy.
 bool vkd_convolution_adjoint(const vkd_convolution *s,

@@ -8,20 +8,21 @@
 #include "numerics/convolution.h"
 
 typedef struct destination {
-    float *y;          // (batch,n,out_h,out_w)
-    const float *bias; // (n) or NULL for none
-    vkd_epilogue epilogue;
-    bool add; // y += the sums, without bias and epilogue
+    float *y; // (batch,n,out_h,out_w)
+    vkd_ending ending;
+    bool add; // y += the sums and nothing else
 } destination;
 
 // y[at..at+count), pixels of channel n, from their sums.
 static inline void write_row(const float *restrict from, size_t at, int count, int n, const destination *d) {
     float *restrict to = d->y + at;
-    const float bias = d->bias ? d->bias[n] : 0;
-    if (d->add)
+    const float bias = d->ending.bias ? d->ending.bias[n] : 0;
+    if (d->add) {
         for (int x = 0; x < count; ++x)
             to[x] += from[x];
-    else if (d->epilogue == VKD_EPILOGUE_LEAKY)
+        return;
+    }
+    if (d->ending.epilogue == VKD_EPILOGUE_LEAKY)
         for (int x = 0; x < count; ++x) {
             const float v = from[x] + bias;
             to[x] = v > 0 ? v : 0.1f * v;
@@ -29,6 +30,9 @@ static inline void write_row(const float *restrict from, size_t at, int count, i
     else
         for (int x = 0; x < count; ++x)
             to[x] = from[x] + bias;
+    const float *restrict residual = d->ending.residual ? d->ending.residual + at : NULL;
+    for (int x = 0; x < count && residual; ++x)
+        to[x] += residual[x];
 }
 
 #endif

@@ -7,22 +7,25 @@
 #include "numerics/panel.h"
 #include "numerics/parallel.h"
 
-// Floats a thread's block of the input may take (the second level of the cache), pixels it may have.
-enum { BLOCK_FLOATS = 128 * 1024, BLOCK_PIXELS = 1024 };
+// Floats that a sheet and what comes of it may take (the second level of the cache), pixels a block may have,
+// and what all weights of a sheet's channels meet at a time (the first level).
+enum { SHEET_FLOATS = 128 * 1024, OUT_FLOATS = 200 * 1024, BLOCK_PIXELS = 1024, MET_FLOATS = 9 * 1024 };
 enum { MOST_IN_A_ROW = 1 << 24 }; // a stride of thousands would make millions of planes
 
-// A sheet is some rows of an image between its zeros: for each channel stride x stride planes, the one of
-// (i,j) with the rows i, i + stride, ... and the columns j, j + stride, ... Output pixel (y,x) of the block
-// is number y pitch + x, and meets weight (i,j) of channel c at that number + offset[c,i,j]; the numbers
-// between the rows are no pixels and meet what stands there.
+// A sheet is some rows of some channels of an image between its zeros: for each channel stride x stride
+// planes, the one of (i,j) with the rows i, i + stride, ... and the columns j, j + stride, ... Output pixel
+// (y,x) of the block is number y pitch + x, and meets weight (i,j) of channel c at that number +
+// offset[c,i,j]; the numbers between the rows are no pixels and meet what stands there.
 typedef struct plan {
     int c, h, w, n, size, stride, pad;
     int out_h, out_w;
-    int rows;   // of a block, the last one's are fewer
-    int blocks; // of an image
     int pitch;
+    int beyond;  // rows or columns of a plane that a pixel reads beyond its own
+    int deep;    // channels of a sheet
+    int rows;    // of a block, the last one's are fewer
+    int blocks;  // of an image
     int run;     // numbers of a block, pixels or not
-    int padded;  // run, up to a whole tile
+    int padded;  // run, up to a whole vector
     int weights; // c size^2
     size_t plane, sheet;
 } plan;
@@ -31,29 +34,39 @@ static int clamp(int x, int low, int high) {
     return x < low ? low : x > high ? high : x;
 }
 
-static plan make_plan(int c, int h, int w, int n, int size, int stride, int pad) {
+static plan make_shape(int c, int h, int w, int n, int size, int stride, int pad) {
     plan p = {.c = c, .h = h, .w = w, .n = n, .size = size, .stride = stride, .pad = pad};
     p.out_h = (h + 2 * pad - size) / stride + 1;
     p.out_w = (w + 2 * pad - size) / stride + 1;
-    const int beyond = (size - 1) / stride; // rows or columns of a plane that a pixel reads beyond its own
-    p.pitch = p.out_w + beyond;
-    const int in_cache = BLOCK_FLOATS / (c * stride * stride * p.pitch) - beyond,
-              few = BLOCK_PIXELS / p.pitch;
-    const int most = clamp(in_cache < few ? in_cache : few, 1, p.out_h);
-    p.blocks = (p.out_h + most - 1) / most;
-    p.rows = (p.out_h + p.blocks - 1) / p.blocks;
-    p.blocks = (p.out_h + p.rows - 1) / p.rows;
-    p.run = (p.rows - 1) * p.pitch + p.out_w;
-    p.padded = round_up(p.run, TILE);
+    p.beyond = (size - 1) / stride;
+    p.pitch = p.out_w + p.beyond;
     p.weights = c * size * size;
-    p.plane = (size_t)(p.rows + beyond) * (size_t)p.pitch;
-    p.sheet = (size_t)(c * stride * stride) * p.plane + TILE; // the last plane is read to the end of a tile
     return p;
 }
 
-static void make_offsets(const plan *p, int *offsets) { // (c,size,size)
+// Blocks of about the same size, of at most so many rows.
+static void set_rows(plan *p, int deep, int most) {
+    p->deep = deep;
+    p->blocks = (p->out_h + most - 1) / most;
+    p->rows = (p->out_h + p->blocks - 1) / p->blocks;
+    p->blocks = (p->out_h + p->rows - 1) / p->rows;
+    p->run = (p->rows - 1) * p->pitch + p->out_w;
+    p->padded = round_up(p->run, LANES);
+    p->plane = (size_t)(p->rows + p->beyond) * (size_t)p->pitch;
+    // The last plane is read to the end of a vector.
+    p->sheet = (size_t)(deep * p->stride * p->stride) * p->plane + TILE;
+}
+
+// As many as the sheet leaves in the cache, and no more than so many pixels.
+static void set_rows_in_cache(plan *p, int deep, int pixels) {
+    const int in_cache = SHEET_FLOATS / (deep * p->stride * p->stride * p->pitch) - p->beyond,
+              few = pixels / p->pitch;
+    set_rows(p, deep, clamp(in_cache < few ? in_cache : few, 1, p->out_h));
+}
+
+static void make_offsets(const plan *p, int *offsets) { // (deep,size,size)
     const int s = p->stride;
-    for (int c = 0; c < p->c; ++c)
+    for (int c = 0; c < p->deep; ++c)
         for (int i = 0; i < p->size; ++i)
             for (int j = 0; j < p->size; ++j)
                 *offsets++ = ((c * s + i % s) * s + j % s) * (int)p->plane + i / s * p->pitch + j / s;
@@ -79,10 +92,11 @@ static void read_row(const plan *p, const float *restrict row, int column, float
         to[x] = 0;
 }
 
-static void read_sheet(const plan *p, const float *image, int first_row, float *sheet) {
+// `channels` of them, from the first one on.
+static void read_sheet(const plan *p, const float *image, int channels, int first_row, float *sheet) {
     const int s = p->stride, rows = (int)(p->plane / (size_t)p->pitch);
     float *to = sheet;
-    for (int c = 0; c < p->c; ++c)
+    for (int c = 0; c < channels; ++c)
         for (int i = 0; i < s; ++i)
             for (int j = 0; j < s; ++j)
                 for (int r = 0; r < rows; ++r, to += p->pitch) {
@@ -103,32 +117,37 @@ static int panels(const plan *p) {
     return panels_of(p->n);
 }
 
-static size_t thread_floats(const plan *p) { // a sheet, and what comes of it for one panel
-    return p->sheet + (size_t)FILTERS * (size_t)p->padded;
+static size_t thread_floats(const plan *p) { // a sheet, and what comes of it
+    return p->sheet + (size_t)(panels(p) * FILTERS) * (size_t)p->padded;
+}
+
+static void write_block(const plan *p, const float *out, int image, int first, const destination *d) {
+    const int rows = p->out_h - first < p->rows ? p->out_h - first : p->rows;
+    for (int n = 0; n < p->n; ++n) {
+        const size_t channel = (size_t)image * (size_t)p->n + (size_t)n;
+        for (int r = 0; r < rows; ++r)
+            write_row(out + (size_t)n * (size_t)p->padded + (size_t)(r * p->pitch),
+                      (channel * (size_t)p->out_h + (size_t)(first + r)) * (size_t)p->out_w, p->out_w, n, d);
+    }
 }
 
 static void convolve_block(const plan *p, const int *offsets, const float *packed, const float *x, int block,
                            const destination *d, float *work) {
-    const int image = block / p->blocks, first = block % p->blocks * p->rows;
-    const int rows = p->out_h - first < p->rows ? p->out_h - first : p->rows;
+    const int image = block / p->blocks, first = block % p->blocks * p->rows, area = p->size * p->size;
     float *sheet = work, *out = sheet + p->sheet;
-    read_sheet(p, x + (size_t)image * (size_t)p->c * (size_t)p->h * (size_t)p->w, first, sheet);
-    for (int k = 0; k < panels(p); ++k) {
-        multiply_run(sheet, offsets, packed + (size_t)k * FILTERS * (size_t)p->weights, 0, 1, p->weights,
-                     p->run, false, out, (size_t)p->padded);
-        for (int f = 0; f < FILTERS && k * FILTERS + f < p->n; ++f) {
-            const int n = k * FILTERS + f;
-            const size_t channel = (size_t)image * (size_t)p->n + (size_t)n;
-            for (int r = 0; r < rows; ++r)
-                write_row(out + (size_t)f * (size_t)p->padded + (size_t)(r * p->pitch),
-                          (channel * (size_t)p->out_h + (size_t)(first + r)) * (size_t)p->out_w, p->out_w, n,
-                          d);
-        }
+    for (int c = 0; c < p->c; c += p->deep) {
+        const int channels = p->c - c < p->deep ? p->c - c : p->deep;
+        const size_t channel = (size_t)image * (size_t)p->c + (size_t)c;
+        read_sheet(p, x + channel * (size_t)p->h * (size_t)p->w, channels, first, sheet);
+        multiply_run(sheet, offsets, packed + (size_t)FILTERS * (size_t)(c * area),
+                     (size_t)FILTERS * (size_t)p->weights, panels(p), channels * area, p->run, c > 0, out,
+                     (size_t)p->padded);
     }
+    write_block(p, out, image, first, d);
 }
 
 static size_t offsets_floats(const plan *p) {
-    return (size_t)p->weights * sizeof(int) / sizeof(float);
+    return (size_t)(p->deep * p->size * p->size) * sizeof(int) / sizeof(float);
 }
 
 static size_t convolve_floats(const plan *p, int threads) {
@@ -155,8 +174,10 @@ static void pack(const plan *p, const float *weights, int turned, float *packed)
     }
 }
 
-static void convolve(const plan *p, int threads, const float *weights, int turned, const float *x, int batch,
+static void convolve(plan *p, int threads, const float *weights, int turned, const float *x, int batch,
                      const destination *d, float *workspace) {
+    while (batch * p->blocks < 2 * threads && p->rows > 1)
+        set_rows(p, p->deep, (p->rows + 1) / 2);
     void *room = workspace;
     int *offsets = room;
     float *packed = workspace + offsets_floats(p),
@@ -195,13 +216,27 @@ static bool accepts(const vkd_convolution *s, int batch) {
            batch <= INT_MAX / (s->h + 2 * s->size); // blocks of all images
 }
 
+static plan forward_shape(const vkd_convolution *s) {
+    return make_shape(s->c, s->h, s->w, s->n, s->size, s->stride, s->pad);
+}
+
+// Of a sheet's channels each pixel is met by all filters while it is in the first level of the cache.
+static void set_blocks(plan *p) {
+    const int area = p->size * p->size, out = OUT_FLOATS / (panels(p) * FILTERS);
+    set_rows_in_cache(p, clamp(MET_FLOATS / TILE / area, 1, p->c), out < BLOCK_PIXELS ? out : BLOCK_PIXELS);
+}
+
 static plan forward_plan(const vkd_convolution *s) {
-    return make_plan(s->c, s->h, s->w, s->n, s->size, s->stride, s->pad);
+    plan p = forward_shape(s);
+    set_blocks(&p);
+    return p;
 }
 
 static plan adjoint_plan(const vkd_convolution *s) { // stride 1
-    const plan p = forward_plan(s);
-    return make_plan(s->n, p.out_h, p.out_w, s->c, s->size, 1, s->size - 1 - s->pad);
+    const plan there = forward_shape(s);
+    plan p = make_shape(s->n, there.out_h, there.out_w, s->c, s->size, 1, s->size - 1 - s->pad);
+    set_blocks(&p);
+    return p;
 }
 
 size_t vkd_direct_forward_workspace(const vkd_convolution *s) {
@@ -214,11 +249,11 @@ size_t vkd_direct_adjoint_workspace(const vkd_convolution *s) {
     return convolve_floats(&p, s->threads);
 }
 
-vkd_status vkd_direct_forward(const vkd_convolution *s, const float *weights, const float *bias,
-                              const float *x, int batch, float *y, vkd_epilogue epilogue, float *workspace) {
+vkd_status vkd_direct_forward(const vkd_convolution *s, const float *weights, const float *x, int batch,
+                              float *y, const vkd_ending *ending, float *workspace) {
     if (!accepts(s, batch)) return VKD_INVALID_ARGUMENT;
-    const plan p = forward_plan(s);
-    const destination d = {.y = y, .bias = bias, .epilogue = epilogue};
+    plan p = forward_plan(s);
+    const destination d = {.y = y, .ending = *ending};
     convolve(&p, s->threads, weights, 0, x, batch, &d, workspace);
     return VKD_OK;
 }
@@ -226,7 +261,7 @@ vkd_status vkd_direct_forward(const vkd_convolution *s, const float *weights, co
 vkd_status vkd_direct_adjoint(const vkd_convolution *s, const float *weights, const float *dy, int batch,
                               float *dx, float *workspace) {
     if (!accepts(s, batch) || s->stride != 1) return VKD_INVALID_ARGUMENT;
-    const plan p = adjoint_plan(s);
+    plan p = adjoint_plan(s);
     const destination d = {.y = dx, .add = true};
     convolve(&p, s->threads, weights, 1, dy, batch, &d, workspace);
     return VKD_OK;
@@ -245,10 +280,11 @@ typedef struct gradient {
 } gradient;
 
 static gradient make_gradient(const vkd_convolution *s) {
-    gradient g = {.p = forward_plan(s)};
+    gradient g = {.p = forward_shape(s)};
+    set_rows_in_cache(&g.p, s->c, BLOCK_PIXELS);
     g.run = round_up(g.p.run, LANES);
     g.weights = round_up(g.p.weights, VECTORS);
-    const int in_cache = (int)(2 * BLOCK_FLOATS / g.p.sheet), few = BLOCK_PIXELS / g.run;
+    const int in_cache = (int)(2 * SHEET_FLOATS / g.p.sheet), few = BLOCK_PIXELS / g.run;
     g.images = g.p.blocks > 1 ? 1 : clamp(in_cache < few ? in_cache : few, 1, BLOCK_PIXELS);
     g.sums = (size_t)panels(&g.p) * (size_t)g.weights * FILTERS;
     return g;
@@ -273,12 +309,15 @@ INLINE lanes fold(lanes a, lanes b, int step) {
 #ifdef __clang__ // which has no shuffle by variables
     lanes sum;
     for (int i = 0; i < LANES; ++i)
+        // cppcheck-suppress uninitvar
         sum[i] = i & step ? b[i] + b[i ^ step] : a[i] + a[i ^ step];
     return sum;
 #else
-    lane_numbers here, there;
+    lane_numbers here, there; // cppcheck does not know that a loop over the lanes sets all of a vector
     for (int i = 0; i < LANES; ++i) {
+        // cppcheck-suppress uninitvar
         here[i] = i & step ? LANES + i : i;
+        // cppcheck-suppress uninitvar
         there[i] = i & step ? LANES + (i ^ step) : i ^ step;
     }
     return __builtin_shuffle(a, b, here) + __builtin_shuffle(a, b, there);
@@ -335,7 +374,7 @@ static void gradient_group(const gradient *g, const int *offsets, const float *x
     const plan *p = &g->p;
     float *sums = work, *sheets = sums + g->sums, *rows = sheets + (size_t)g->images * p->sheet;
     for (int b = first; b < end; ++b)
-        read_sheet(p, x + (size_t)(b / p->blocks) * (size_t)p->c * (size_t)p->h * (size_t)p->w,
+        read_sheet(p, x + (size_t)(b / p->blocks) * (size_t)p->c * (size_t)p->h * (size_t)p->w, p->c,
                    b % p->blocks * p->rows, sheets + (size_t)(b - first) * p->sheet);
     for (int k = 0; k < panels(p); ++k) {
         for (int b = first; b < end; ++b)

@@ -19,15 +19,14 @@ size_t vkd_direct_forward_workspace(const vkd_convolution *s);
 size_t vkd_direct_adjoint_workspace(const vkd_convolution *s);
 size_t vkd_direct_gradient_workspace(const vkd_convolution *s);
 
-// y = epilogue(weights * x + bias), (out) = (h + 2 pad - size) / stride + 1. y is not x.
+// y = epilogue(weights * x + bias) + residual, (out) = (h + 2 pad - size) / stride + 1. y is not x.
 // VKD_INVALID_ARGUMENT: a shape that is not served, or no images.
 vkd_status vkd_direct_forward(const vkd_convolution *s,
                               const float *weights, // (n,c,size,size)
-                              const float *bias,    // (n) or NULL for none
                               const float *x,       // (batch,c,h,w)
                               int batch,
                               float *y, // (batch,n,out_h,out_w) =
-                              vkd_epilogue epilogue, float *workspace);
+                              const vkd_ending *ending, float *workspace);
 
 // dx += the adjoint applied to dy. VKD_INVALID_ARGUMENT for a stride above 1 as well.
 vkd_status vkd_direct_adjoint(const vkd_convolution *s,

@@ -7,11 +7,11 @@
 #include "numerics/parallel.h"
 #include "numerics/tiles.h"
 
-// A group is some panels of filters: their products with a block of tiles are transformed back at a time. Of
-// a group's weights DEEP channels at a time are transformed where they are used, in the second level of the
-// cache, if there are MANY of them: in memory they would take four times the weights' own. Fewer are
-// transformed before.
-enum { GROUP = 4, DEEP = 128, MANY = 1 << 17 };
+// A group is some panels of filters: their products with a block of tiles are transformed back at a time, and
+// each group reads the whole block. If there are MANY weights, those of DEEP channels and a smaller group at
+// a time are transformed where they are used, in the second level of the cache: in memory they would take
+// four times the weights' own. Fewer are transformed before.
+enum { GROUP = 128 / FILTERS, SMALL_GROUP = 64 / FILTERS, DEEP = 64, MANY = 1 << 17 };
 
 // Tiles of a block. Where every thread has a block of its own, the transformed block shall stay near it.
 enum { MOST_TILES = 208, FEW_TILES = 144, BLOCK_FLOATS = 320 * 1024 };
@@ -22,6 +22,7 @@ typedef struct plan {
     int threads;
     int most;  // tiles of a block, or one row of tiles
     bool many; // weights
+    int group; // panels, at most
 } plan;
 
 static int clamp(int x, int low, int high) {
@@ -34,6 +35,7 @@ static plan make_plan(const vkd_convolution *s, int c, int n) {
     const int row = round_up(vkd_tiles_most_columns(s->w), LANES);
     p.most = p.many ? MOST_TILES : clamp(BLOCK_FLOATS / (TILE_POINTS * c), FEW_TILES, MOST_TILES);
     if (p.most < row) p.most = row;
+    p.group = p.many ? SMALL_GROUP : GROUP;
     return p;
 }
 
@@ -87,14 +89,14 @@ static size_t input_floats(const plan *p) {
 }
 
 static size_t products_floats(const plan *p) {
-    return TILE_POINTS * plane(GROUP * FILTERS, p->most);
+    return TILE_POINTS * plane(p->group * FILTERS, p->most);
 }
 
 static size_t room_floats(const plan *p) {
     return (vkd_tiles_room(p->most) + LANES - 1) / LANES * LANES;
 }
 
-enum { DEEP_PANEL = DEEP * FILTERS, DEEP_STEP = GROUP * DEEP_PANEL + LANES };
+enum { DEEP_PANEL = DEEP * FILTERS, DEEP_STEP = SMALL_GROUP * DEEP_PANEL + LANES };
 
 static size_t own_floats(const plan *p) {
     return products_floats(p) + room_floats(p) + (p->many ? (size_t)TILE_POINTS * DEEP_STEP : 0);
@@ -193,7 +195,8 @@ static void read_channel(const work *k, const vkd_tile_block *b, int c, float *V
 static void convolve_group(const work *k, const vkd_tile_block *b, const float *V, int first, float *own) {
     const plan *p = &k->p;
     const int all = panels_of(p->n), panels = all - first < k->group ? all - first : k->group;
-    const size_t tiles = (size_t)b->tiles, in = plane(p->c, b->tiles), out = plane(GROUP * FILTERS, b->tiles);
+    const size_t tiles = (size_t)b->tiles, in = plane(p->c, b->tiles),
+                 out = plane(p->group * FILTERS, b->tiles);
     const size_t row = (size_t)p->c * FILTERS;
     float *M = own, *room = M + products_floats(p), *deep = room + room_floats(p);
     const int *offsets = b->first + b->rows < k->tiles.rows ? k->offsets : k->last_offsets;
@@ -280,7 +283,7 @@ static void convolve(const plan *p, const filters *f, const float *x, int batch,
               .last_offsets = offsets + p->c,
               .f = *f,
               .U = p->many ? NULL : U,
-              .group = GROUP,
+              .group = p->group,
               .x = x,
               .d = d};
     const int panels = panels_of(p->n), threads = p->threads;
@@ -294,7 +297,7 @@ static void convolve(const plan *p, const filters *f, const float *x, int batch,
     const int count = (k.tiles.rows + rows - 1) / rows;
     const bool share = p->many || (count < 8 * threads && panels >= 2 * threads);
     if (share)
-        k.group = clamp(panels / (2 * threads), 1, GROUP);
+        k.group = clamp(panels / (2 * threads), 1, p->group);
     else if (count < 8 * threads) // blocks for threads that end together
         rows = (k.tiles.rows + round_up(count, threads) - 1) / round_up(count, threads);
     const vkd_tile_block one = vkd_tiles_block(&k.tiles, 0, rows),
@@ -307,13 +310,12 @@ static void convolve(const plan *p, const filters *f, const float *x, int batch,
         convolve_blocks(&k, rows, inputs, own);
 }
 
-vkd_status vkd_winograd_forward(const vkd_convolution *s, const float *weights, const float *bias,
-                                const float *x, int batch, float *y, vkd_epilogue epilogue,
-                                float *workspace) {
+vkd_status vkd_winograd_forward(const vkd_convolution *s, const float *weights, const float *x, int batch,
+                                float *y, const vkd_ending *ending, float *workspace) {
     if (!vkd_winograd_accepts(s, batch)) return VKD_INVALID_ARGUMENT;
     const plan p = make_plan(s, s->c, s->n);
     const filters f = {weights, false};
-    const destination d = {.y = y, .bias = bias, .epilogue = epilogue};
+    const destination d = {.y = y, .ending = *ending};
     convolve(&p, &f, x, batch, &d, workspace);
     return VKD_OK;
 }

@@ -22,16 +22,15 @@ bool vkd_winograd_accepts(const vkd_convolution *s, int batch);
 size_t vkd_winograd_forward_workspace(const vkd_convolution *s);
 size_t vkd_winograd_adjoint_workspace(const vkd_convolution *s);
 
-// y = epilogue(weights * x + bias). y is not x. VKD_INVALID_ARGUMENT: sizes below 1, another kernel, a shape
-// beyond int. A pixel that is not finite makes NaN of all its tiles, which may reach into another image of
-// the batch (tiles.h).
+// y = epilogue(weights * x + bias) + residual. y is not x. VKD_INVALID_ARGUMENT: sizes below 1, another
+// kernel, a shape beyond int. A pixel that is not finite makes NaN of all its tiles, which may reach into
+// another image of the batch (tiles.h).
 vkd_status vkd_winograd_forward(const vkd_convolution *s,
                                 const float *weights, // (n,c,3,3)
-                                const float *bias,    // (n) or NULL for none
                                 const float *x,       // (batch,c,h,w)
                                 int batch,
                                 float *y, // (batch,n,h,w) =
-                                vkd_epilogue epilogue, float *workspace);
+                                const vkd_ending *ending, float *workspace);
 
 // dx += the adjoint applied to dy: the convolution of dy with the weights turned by 180 degrees and their two
 // channels exchanged. `s` is the forward's.

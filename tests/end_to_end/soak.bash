@@ -7,6 +7,7 @@
 : "${BATCHES:=20000}"
 pictures 13
 check soak_teacher teacher
+# shellcheck disable=SC2034 # net() reads them
 side=64 rate=0.0005
 {
     net "$BATCHES" "${teacher_keys[@]}" | sed 's/batch=4/batch=2/; s/subdivisions=2/subdivisions=1/'
@@ -22,12 +23,12 @@ data_file soak
 run() {
     "$DARKNET" detector train soak.data soak.cfg -seed 3 >soak.log 2>&1 </dev/null &
     local pid=$! kilobytes
-    while kill -0 $pid 2>/dev/null; do
+    while kill -0 "$pid" 2>/dev/null; do
         kilobytes=$(awk '/^VmRSS/ { print $2 }' "/proc/$pid/status" 2>/dev/null)
         [ -z "$kilobytes" ] || echo "$(grep -Eo '^[0-9]+/' soak.log | tail -n 1 | tr -d /) $kilobytes" >>memory
         sleep .1
     done
-    wait $pid || { tail -n 5 soak.log && return 1; }
+    wait "$pid" || { tail -n 5 soak.log && return 1; }
 }
 check soak_runs run
 

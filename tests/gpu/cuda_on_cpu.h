@@ -12,14 +12,14 @@
 #define __global__
 #define __device__
 #define __host__
-#define __shared__ static // one block at a time
+#define __shared__ static thread_local // a device is one thread's, and runs one block at a time
 
 struct dim3 {
     unsigned x, y, z;
     dim3(unsigned x_ = 1, unsigned y_ = 1, unsigned z_ = 1) : x(x_), y(y_), z(z_) {}
 };
 
-extern dim3 threadIdx, blockIdx, blockDim, gridDim;
+extern thread_local dim3 threadIdx, blockIdx, blockDim, gridDim;
 
 // Ends the program where not all threads of the block meet it.
 void cpu_barrier();

@@ -5,7 +5,11 @@
 #include "gpu/device.h"
 
 #ifdef __cplusplus
+#include <atomic>
+#define CPU_ATOMIC(type) std::atomic<type>
 extern "C" {
+#else
+#define CPU_ATOMIC(type) _Atomic(type)
 #endif
 
 // What devices opened afterwards are like.
@@ -15,10 +19,10 @@ typedef struct cpu_device_options {
 } cpu_device_options;
 extern cpu_device_options cpu_device;
 
-extern long cpu_alloc_countdown; // the allocation that fails, from 1; 0: none
-extern long cpu_allocations;     // that have not been freed
-extern long cpu_waits;           // for an event that was not reached
-extern size_t cpu_bytes_fetched; // by copies to the host
+extern CPU_ATOMIC(long) cpu_alloc_countdown; // the allocation that fails, from 1; 0: none
+extern CPU_ATOMIC(long) cpu_allocations;     // that have not been freed
+extern CPU_ATOMIC(long) cpu_waits;           // for an event that was not reached
+extern CPU_ATOMIC(size_t) cpu_bytes_fetched; // by copies to the host
 
 // As if a call of CUDA had failed.
 void cpu_break(vkd_device *device, const char *error);

@@ -128,6 +128,104 @@ static void nothing_to_learn(void **state) {
     close_device(device);
 }
 
+// All locations, some, all, others: a batch without padding stands between some with.
+static void masks_that_come_and_go(void **state) {
+    (void)state;
+    vkd_device *device = open_device();
+    for (int pool = VKD_OPTION_POOL_DENSE; pool <= VKD_OPTION_POOL_GLOBAL; ++pool) {
+        vkd_tap_options o = twin_options(VKD_OPTION_MAP_CAYLEY);
+        o.mask_padding = 1;
+        o.pool = pool;
+        o.student_norm = VKD_OPTION_STUDENT_NONE;
+        twins w = make_twins(device, &o, shape);
+        for (int batch = 0; batch < 6; ++batch) {
+            draw(&w, (uint64_t)batch);
+            for (int i = 0; i < shape.batch * w.cpu->locations; ++i)
+                w.cpu->mask[i] = w.host->mask[i] = batch % 2 == 0 || (i + batch / 2) % 3 != 0;
+            assert_ok(step(&w));
+            assert_alike(&w);
+        }
+        free_twins(&w);
+    }
+    close_device(device);
+}
+
+// As `vkd dump` does: what collect brings is of the last forward, and the gradient adds up.
+static void forwards_alone(void **state) {
+    (void)state;
+    vkd_device *device = open_device();
+    vkd_tap_options o = twin_options(VKD_OPTION_MAP_CAYLEY);
+    twins w = make_twins(device, &o, shape);
+    for (int batch = 0; batch < 3; ++batch) {
+        draw(&w, (uint64_t)batch);
+        send_features(&w);
+        assert_ok(vkd_tap_forward(w.cpu, w.x, w.t));
+        assert_ok(vkd_device_tap_forward(w.gpu, w.x_there, w.t_there));
+        assert_ok(vkd_device_tap_collect(w.gpu));
+        assert_ok(vkd_device_tap_collect(w.gpu));
+        assert_below(fabs(w.host->loss - w.cpu->loss), 1e-5 * w.cpu->loss);
+        assert_near(w.host->projection.gradient, w.cpu->projection.gradient, channels_n * channels_k, 0, 100);
+    }
+    free_twins(&w);
+    close_device(device);
+}
+
+// The whitening matrix is made anew at the batches at which the CPU makes it, refused ones among them.
+static void refreshes_as_on_the_cpu(void **state) {
+    (void)state;
+    vkd_device *device = open_device();
+    const vkd_tap_shape small = {2, 2, 3, 3, 4, 3, 3};
+    for (int map = VKD_OPTION_MAP_CAYLEY; map <= VKD_OPTION_MAP_LINEAR; map += 3) {
+        vkd_tap_options o = twin_options(map);
+        o.whiten.mode = VKD_OPTION_MODE_WHITEN;
+        twins w = make_twins(device, &o, small);
+        for (int batch = 0; batch < 100; ++batch) {
+            draw(&w, (uint64_t)batch);
+            if (batch == 7 || batch == 40) w.t[5] = NAN;
+            step(&w);
+            assert_ok(vkd_tap_update(w.cpu, 1));
+            assert_ok(vkd_device_tap_update(w.gpu, 1));
+            assert_int_equal(w.host->target.refreshes, w.cpu->target.refreshes);
+        }
+        assert_ok(vkd_device_tap_settle(w.gpu));
+        assert_int_equal(w.host->target.refreshes, 34);
+        assert_near(w.host->target.W, w.cpu->target.W, 16, 0, 100);
+        assert_near(w.host->projection.V, w.cpu->projection.V, 8, 0, 1000);
+        free_twins(&w);
+    }
+    close_device(device);
+}
+
+// What of P's move is answered at once, and what later: a gradient and a momentum that are not finite. P
+// stays.
+static void moves_that_fail(void **state) {
+    (void)state;
+    vkd_device *device = open_device();
+    for (int late = 0; late < 2; ++late) {
+        vkd_tap_options o = twin_options(VKD_OPTION_MAP_LINEAR);
+        twins w = make_twins(device, &o, shape);
+        draw(&w, 1);
+        assert_ok(step(&w));
+        float *V = copy_floats(w.host->projection.V, channels_n * channels_k);
+        if (late)
+            w.host->projection.momentum[4] = INFINITY;
+        else
+            w.host->projection.gradient[4] = INFINITY;
+        assert_int_equal(vkd_device_tap_update(w.gpu, 1), late ? VKD_OK : VKD_NOT_FINITE);
+        assert_int_equal(vkd_device_tap_settle(w.gpu), late ? VKD_NOT_FINITE : VKD_OK);
+        assert_memory_equal(w.host->projection.V, V, channels_n * channels_k * sizeof *V);
+        assert_ok(vkd_device_tap_settle(w.gpu)); // told once
+        for (int i = 0; i < channels_n * channels_k; ++i)
+            w.cpu->projection.gradient[i] = 0;
+        draw(&w, 2);
+        assert_ok(step(&w)); // and on it goes
+        assert_alike(&w);
+        free(V);
+        free_twins(&w);
+    }
+    close_device(device);
+}
+
 // factor = 0, the schedule's before warmup: the plain run, bit for bit.
 static void no_weight(void **state) {
     (void)state;
@@ -135,7 +233,8 @@ static void no_weight(void **state) {
     vkd_tap_options o = twin_options(VKD_OPTION_MAP_CAYLEY);
     twins w = make_twins(device, &o, shape);
     draw(&w, 3);
-    w.delta[4] = -0.0f;
+    for (size_t i = 0; i < student_size(&shape); i += 2)
+        w.delta[i] = -0.0f;
     send_features(&w);
     assert_ok(vkd_device_tap_forward(w.gpu, w.x_there, w.t_there));
     assert_ok(vkd_device_tap_backward(w.gpu, w.delta_there, -1, 0));
@@ -244,8 +343,7 @@ static void calibrates(void **state) {
         assert_ok(vkd_device_tap_push(w.gpu));
         draw(&w, 9);
         assert_ok(step(&w));
-        assert_alike(&w);
-        w.t[0] = INFINITY; // frozen statistics have not seen it
+        w.t[0] = INFINITY; // frozen statistics have not seen it, and the gradient so far stays
         assert_int_equal(step(&w), VKD_NOT_FINITE);
         assert_alike(&w);
         free_twins(&w);
@@ -281,10 +379,18 @@ static void whitening_that_fails(void **state) {
 int main(void) {
     on_one_thread();
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(not_finite),       cmocka_unit_test(overflow),
-        cmocka_unit_test(nothing_to_learn), cmocka_unit_test(no_weight),
-        cmocka_unit_test(other_grids),      cmocka_unit_test(checkpoints),
-        cmocka_unit_test(calibrates),       cmocka_unit_test(whitening_that_fails),
+        cmocka_unit_test(not_finite),
+        cmocka_unit_test(overflow),
+        cmocka_unit_test(nothing_to_learn),
+        cmocka_unit_test(no_weight),
+        cmocka_unit_test(other_grids),
+        cmocka_unit_test(checkpoints),
+        cmocka_unit_test(masks_that_come_and_go),
+        cmocka_unit_test(forwards_alone),
+        cmocka_unit_test(refreshes_as_on_the_cpu),
+        cmocka_unit_test(moves_that_fail),
+        cmocka_unit_test(calibrates),
+        cmocka_unit_test(whitening_that_fails),
     };
     return cmocka_run_group_tests_name("device_tap_life", tests, NULL, NULL);
 }

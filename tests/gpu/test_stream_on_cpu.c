@@ -56,6 +56,7 @@ static outcome train(const vkd_tap_options *o, bool lazy, bool backward) {
         assert_ok(vkd_device_tap_fetch(w.gpu));
         assert_ok(vkd_device_tap_update(w.gpu, 1));
     }
+    assert_ok(vkd_device_tap_settle(w.gpu));
     result.waits = cpu_waits;
     result.fetched = cpu_bytes_fetched;
     memcpy(result.V, w.host->projection.V, sizeof result.V);

@@ -14,6 +14,8 @@
 enum { TEACHER_LAYERS = 12 };
 #define TEACHER(w, h) NET(1, w, h) TEACHER_BODY
 
+#define SHORTCUT(from, activation) "[shortcut]\nfrom=" #from "\nactivation=" #activation "\n\n"
+
 // A student whose picture a teacher looks at; no taps.
 static network *student_at(int w, int h) {
     char cfg[512];
@@ -193,6 +195,38 @@ static void test_dropout_in_the_teacher(void **state) {
     free_network(student);
 }
 
+// Residual blocks: a convolution writes the shortcut below it, unless something else reads the convolution.
+static void test_shortcuts_in_the_teacher(void **state) {
+    (void)state;
+    enum { LAYERS = 11, FIRST = 3, SECOND = 6, OF_TWO_READERS = 8 };
+    make_teacher(NET(1, 16, 16) CONV(8, 3, 1, leaky) CONV(4, 1, 1, leaky) CONV(8, 3, 1, leaky)
+                     SHORTCUT(-3, linear) CONV(4, 1, 1, leaky) CONV(8, 3, 1, linear) SHORTCUT(-3, linear)
+                         CONV(8, 3, 1, leaky)
+                             SHORTCUT(-2, linear) "[route]\nlayers=-2\n\n" SHORTCUT(-2, leaky) HEAD);
+    network *student = student_at(16, 16);
+    network *all = vkd_teacher_load("teacher.cfg", "teacher.weights", LAYERS, student, false);
+    network *few = vkd_teacher_load("teacher.cfg", "teacher.weights", LAYERS, student, false);
+    vkd_teacher_forward(all, student->input);
+    for (int i = 0; i < LAYERS; ++i)
+        for (int j = i; j < LAYERS; ++j) {
+            vkd_teacher_keep(few, (const int[]){i, j}, 2);
+            const layer *l = few->layers;
+            bool kept_above = i == FIRST - 1 || j == FIRST - 1;
+            assert_int_equal(l[FIRST].output == l[FIRST - 1].output, !kept_above);
+            kept_above = i == SECOND - 1 || j == SECOND - 1;
+            assert_int_equal(l[SECOND].output == l[SECOND - 1].output, !kept_above);
+            assert_true(l[OF_TWO_READERS].output != l[OF_TWO_READERS - 1].output);
+            for (int k = 0; k < LAYERS; ++k) // what is not written is not a number
+                memset(l[k].output, 0xff, (size_t)l[k].outputs * 3 * sizeof(float));
+            vkd_teacher_forward(few, student->input);
+            assert_memory_equal(l[i].output, all->layers[i].output, (size_t)l[i].outputs * 3 * sizeof(float));
+            assert_memory_equal(l[j].output, all->layers[j].output, (size_t)l[j].outputs * 3 * sizeof(float));
+        }
+    vkd_teacher_free(all);
+    vkd_teacher_free(few);
+    free_network(student);
+}
+
 static void test_has_no_training_buffers(void **state) {
     (void)state;
     make_this_teacher();
@@ -300,6 +334,7 @@ int main(void) {
         cmocka_unit_test(test_shared_outputs),
         cmocka_unit_test(test_bytes_of_a_chain),
         cmocka_unit_test(test_dropout_in_the_teacher),
+        cmocka_unit_test(test_shortcuts_in_the_teacher),
         cmocka_unit_test(test_has_no_training_buffers),
         cmocka_unit_test(test_counts_layers_without_sections),
         cmocka_unit_test(test_teacher_with_sections),

@@ -58,7 +58,8 @@ static float *room(work *k, size_t size) {
 }
 
 static vkd_status run_forward(work *k, const float *bias, float *y, vkd_epilogue epilogue) {
-    return vkd_direct_forward(&k->s, k->weights, bias, k->x, k->t.batch, y, epilogue,
+    return vkd_direct_forward(&k->s, k->weights, k->x, k->t.batch, y,
+                              &(vkd_ending){.bias = bias, .epilogue = epilogue},
                               room(k, vkd_direct_forward_workspace(&k->s)));
 }
 
@@ -279,10 +280,8 @@ static void shapes_beyond_int(void **state) {
         assert_int_equal(vkd_winograd_serves(&winograd[i]), 0);
     float x[64] = {0};
     const vkd_convolution one = {1, 1, 1, 1, 3, 1, 1, 1}; // batches
-    assert_int_equal(vkd_direct_forward(&one, x, NULL, x, INT_MAX, x, VKD_EPILOGUE_LINEAR, x),
-                     VKD_INVALID_ARGUMENT);
-    assert_int_equal(vkd_winograd_forward(&one, x, NULL, x, INT_MAX, x, VKD_EPILOGUE_LINEAR, x),
-                     VKD_INVALID_ARGUMENT);
+    assert_int_equal(vkd_direct_forward(&one, x, x, INT_MAX, x, &(vkd_ending){0}, x), VKD_INVALID_ARGUMENT);
+    assert_int_equal(vkd_winograd_forward(&one, x, x, INT_MAX, x, &(vkd_ending){0}, x), VKD_INVALID_ARGUMENT);
 }
 
 // A frozen network's layer needs no room for gradients, and a layer with stride none for the adjoint.
@@ -322,14 +321,35 @@ static void rejects(void **state) {
     float x[64] = {0};
     for (size_t i = 0; i < COUNT(bad); ++i) {
         assert_false(vkd_direct_serves(&bad[i]));
-        assert_int_equal(vkd_direct_forward(&bad[i], x, NULL, x, 1, x, VKD_EPILOGUE_LINEAR, x),
-                         VKD_INVALID_ARGUMENT);
+        assert_int_equal(vkd_direct_forward(&bad[i], x, x, 1, x, &(vkd_ending){0}, x), VKD_INVALID_ARGUMENT);
         assert_int_equal(vkd_direct_adjoint(&bad[i], x, x, 1, x, x), VKD_INVALID_ARGUMENT);
         assert_int_equal(vkd_direct_gradient(&bad[i], x, x, 1, x, x), VKD_INVALID_ARGUMENT);
-        assert_false(vkd_convolution_forward(&bad[i], x, NULL, x, 1, x, VKD_EPILOGUE_LINEAR, x));
+        assert_false(vkd_convolution_forward(&bad[i], x, x, 1, x, &(vkd_ending){0}, x));
         assert_false(vkd_convolution_adjoint(&bad[i], x, x, 1, x, x));
         assert_false(vkd_convolution_gradient(&bad[i], x, x, 1, x, x));
         assert_int_equal(vkd_convolution_workspace(&bad[i]), 0);
+    }
+}
+
+// By whatever method: added behind the epilogue.
+static void residual_is_added(void **state) {
+    (void)state;
+    const shape of[] = {
+        {48, 20, 21, 48, 3, 1, 1, 2}, {130, 13, 13, 130, 3, 1, 1, 5}, {8, 20, 20, 8, 3, 2, 1, 2}};
+    for (size_t i = 0; i < COUNT(of); ++i) {
+        work k = make(of[i], 2);
+        float *own = floats(vkd_convolution_workspace(&k.s)), *residual = normal_floats(k.out, 7),
+              *y = floats(k.out);
+        vkd_ending ending = {.bias = k.bias, .epilogue = VKD_EPILOGUE_LEAKY};
+        assert_true(vkd_convolution_forward(&k.s, k.weights, k.x, of[i].batch, k.y, &ending, own));
+        ending.residual = residual;
+        assert_true(vkd_convolution_forward(&k.s, k.weights, k.x, of[i].batch, y, &ending, own));
+        for (size_t j = 0; j < k.out; ++j)
+            assert_true(y[j] == k.y[j] + residual[j]);
+        free(own);
+        free(residual);
+        free(y);
+        drop(&k);
     }
 }
 
@@ -348,7 +368,8 @@ static void methods_agree(void **state) {
         const int batch = of[i].batch;
         assert_ok(run_forward(&k, k.bias, k.y, VKD_EPILOGUE_LEAKY));
         assert_int_equal(
-            vkd_convolution_forward(&k.s, k.weights, k.bias, k.x, batch, y, VKD_EPILOGUE_LEAKY, own),
+            vkd_convolution_forward(&k.s, k.weights, k.x, batch, y,
+                                    &(vkd_ending){.bias = k.bias, .epilogue = VKD_EPILOGUE_LEAKY}, own),
             done[i][0]);
         assert_int_equal(vkd_convolution_forward_workspace(&k.s) > 0, done[i][0]);
         if (done[i][0]) assert_below(relative_floats(y, k.y, k.out) / EPS32, 40);
@@ -377,6 +398,7 @@ int main(void) {
         cmocka_unit_test(same_bits),
         cmocka_unit_test(rejects),
         cmocka_unit_test(a_nan_is_not_hidden),
+        cmocka_unit_test(residual_is_added),
         cmocka_unit_test(methods_agree),
         cmocka_unit_test(gradient_of_an_infinite_pixel),
         cmocka_unit_test(shapes_beyond_int),

@@ -72,7 +72,8 @@ static double plain(const work *k, int image, int n, int y, int x, double *magni
 
 static void check_forward(shape t, vkd_epilogue epilogue, bool with_bias) {
     work k = make(t, vkd_threads());
-    assert_ok(vkd_winograd_forward(&k.s, k.weights, with_bias ? k.bias : NULL, k.x, t.batch, k.y, epilogue,
+    assert_ok(vkd_winograd_forward(&k.s, k.weights, k.x, t.batch, k.y,
+                                   &(vkd_ending){.bias = with_bias ? k.bias : NULL, .epilogue = epilogue},
                                    k.workspace));
     double error = 0, scale = 0;
     for (int b = 0; b < t.batch; ++b)
@@ -106,8 +107,7 @@ static void adjoint(void **state) {
         shape t = shapes[i];
         work k = make(t, vkd_threads());
         float *dy = normal_floats(k.out, 5), *dx = normal_floats(k.in, 6), *before = copy_floats(dx, k.in);
-        assert_ok(
-            vkd_winograd_forward(&k.s, k.weights, NULL, k.x, t.batch, k.y, VKD_EPILOGUE_LINEAR, k.workspace));
+        assert_ok(vkd_winograd_forward(&k.s, k.weights, k.x, t.batch, k.y, &(vkd_ending){0}, k.workspace));
         room(&k, vkd_winograd_adjoint_workspace(&k.s));
         assert_ok(vkd_winograd_adjoint(&k.s, k.weights, dy, t.batch, dx, k.workspace));
         double there = dot_floats(k.y, dy, k.out), back = 0, size = 0;
@@ -171,7 +171,8 @@ static void same_for_every_number_of_threads(void **state) {
         float *first = NULL, *first_dw = NULL;
         for (int threads = 1; threads <= 4; ++threads) {
             work k = make(t, threads);
-            assert_ok(vkd_winograd_forward(&k.s, k.weights, k.bias, k.x, t.batch, k.y, VKD_EPILOGUE_LEAKY,
+            assert_ok(vkd_winograd_forward(&k.s, k.weights, k.x, t.batch, k.y,
+                                           &(vkd_ending){.bias = k.bias, .epilogue = VKD_EPILOGUE_LEAKY},
                                            k.workspace));
             if (first) assert_memory_equal(first, k.y, k.out * sizeof *first);
             if (!first) first = copy_floats(k.y, k.out);
@@ -193,7 +194,9 @@ static void a_nan_is_not_hidden(void **state) {
     (void)state;
     work k = make((shape){3, 2, 9, 9, 1}, 1);
     k.x[9 * 9 + 4 * 9 + 4] = NAN; // channel 1, the middle
-    assert_ok(vkd_winograd_forward(&k.s, k.weights, k.bias, k.x, 1, k.y, VKD_EPILOGUE_LEAKY, k.workspace));
+    assert_ok(vkd_winograd_forward(&k.s, k.weights, k.x, 1, k.y,
+                                   &(vkd_ending){.bias = k.bias, .epilogue = VKD_EPILOGUE_LEAKY},
+                                   k.workspace));
     for (int y = 3; y <= 5; ++y)
         for (int x = 3; x <= 5; ++x)
             assert_true(isnan(k.y[9 * y + x]));
@@ -221,7 +224,7 @@ static void sizes(void **state) {
                                    {1, 5, 5, 1, 5, 1, 1, 1}, {1, 5, 5, 1, 3, 2, 1, 1},
                                    {1, 5, 5, 1, 3, 1, 0, 1}, {1, 1, 1, 1, 3, 1, 1, 0}};
     for (size_t i = 0; i < COUNT(bad); ++i)
-        assert_int_equal(vkd_winograd_forward(&bad[i], x, NULL, x, 1, x, VKD_EPILOGUE_LINEAR, x),
+        assert_int_equal(vkd_winograd_forward(&bad[i], x, x, 1, x, &(vkd_ending){0}, x),
                          VKD_INVALID_ARGUMENT);
 }
 
