@@ -2,6 +2,7 @@
 #ifndef VKD_TESTS_CUDA_RUNTIME_API_H
 #define VKD_TESTS_CUDA_RUNTIME_API_H
 
+#include <math.h>
 #include <stddef.h>
 
 #ifdef __cplusplus
