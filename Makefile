@@ -152,7 +152,7 @@ LIBVKD   := $(BUILD)/libvkd.a
 LIBHOST  := $(BUILD)/libvkd_host.a
 
 # gpu/ with a CPU under it.
-SHIM_OBJ := $(patsubst %,$(BUILD)/obj/shim/%.o,$(filter-out %/device.c,$(GPU_SRC)) tests/gpu/device_on_cpu.cpp)
+SHIM_OBJ := $(patsubst %,$(BUILD)/obj/shim/%.o,$(filter-out %/device.c,$(GPU_SRC)) $(wildcard tests/gpu/*_on_cpu.cpp))
 LIBSHIM  := $(BUILD)/libvkd_shim.a
 SHIM_TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/gpu/test_*.c))
 BENCH_SHIM := $(BUILD)/tests/bench/bench_device_tap
@@ -184,7 +184,7 @@ ifeq ($(filter -j%,$(MAKEFLAGS)),)
 MAKEFLAGS += -j$(shell nproc 2>/dev/null || echo 1)
 endif
 
-.PHONY: all tests test test-gpu test-on-gpu gpu-tests kill-test soak lint
+.PHONY: all tests test test-gpu test-on-gpu gpu-tests gpu-on-cpu kill-test soak lint
 .PHONY: asan tsan tsan-tests valgrind valgrind-run fuzz fuzzers coverage coverage-run
 .PHONY: demo demo-teacher demo-seeds study study-report coco-cfgs coco-check
 .PHONY: bench bench-numerics bench-step bench-gpu bench-on-gpu profile clean deps FORCE
@@ -337,6 +337,12 @@ bench-gpu:
 gpu-tests: $(GPU_TESTS)
 test-on-gpu: gpu-tests $(DARKNET)
 	@BUILD="$(AT_BUILD)" DARKNET="$(AT_DARKNET)" scripts/run_tests.sh $(GPU_TESTS) $(wildcard tests/gpu/*.sh)
+
+# The whole program where a CPU stands in for the GPU (tests/gpu/toolkit): slow, and true to the order of things.
+gpu-on-cpu:
+	@tests/gpu/toolkit/build.sh "$(AT_BUILD)/toolkit"
+	+@CFLAGS='$(CFLAGS) -DVKD_DEVICE_LAUNCH=8,4,3' $(WITHIN)/gpu_on_cpu GPU=1 CUDNN=0 ARCH= NVCC="$$PWD/tests/gpu/toolkit/nvcc" CUDA="$(AT_BUILD)/toolkit" all
+	@BUILD="$(AT_BUILD)/gpu_on_cpu" DARKNET="$(AT_BUILD)/gpu_on_cpu/darknet/darknet" scripts/run_tests.sh tests/gpu/90_training.sh
 
 # Where there is no GPU it says so, and that is no failure.
 test-gpu:

@@ -8,7 +8,9 @@
 
 // Many blocks, so that sums keep a large GPU's memory busy; rows of 32 neighbouring threads, a warp, share
 // tiles.
-enum { default_block = 512, default_columns = 32, default_parts = 512 };
+#ifndef VKD_DEVICE_LAUNCH
+#define VKD_DEVICE_LAUNCH 512, 32, 512
+#endif
 
 struct vkd_device {
     int index;
@@ -46,7 +48,7 @@ vkd_status vkd_device_open(vkd_device **out, int index, vkd_stream stream) {
     vkd_device *device = *out = calloc(1, sizeof *device);
     if (!device) return VKD_OUT_OF_MEMORY;
     device->index = index;
-    device->launch = (vkd_launch){stream, default_block, default_columns, default_parts};
+    device->launch = (vkd_launch){stream, VKD_DEVICE_LAUNCH};
     if (!check(device, "cudaSetDevice", cudaSetDevice(index))) return VKD_DEVICE;
     check_blas(device, "cublasCreate", cublasCreate(&device->blas));
     if (has_failed(device)) return VKD_DEVICE;

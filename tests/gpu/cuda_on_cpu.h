@@ -20,6 +20,7 @@ struct dim3 {
 };
 
 extern thread_local dim3 threadIdx, blockIdx, blockDim, gridDim;
+extern thread_local bool cpu_threads_backward; // a block's threads run from the last to the first
 
 // Ends the program where not all threads of the block meet it.
 void cpu_barrier();
