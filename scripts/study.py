@@ -72,6 +72,7 @@ def table(seeds, *changes):
 
 MAPS = tuple(f"map={m}" for m in ("matrix_exp", "cayley", "householder", "procrustes", "linear", "frozen"))
 TABLES = {
+    "result": table(5, "map=procrustes", "map=matrix_exp"),
     "maps": table(5, *MAPS),
     "teacher": table(3, "", "mode=none", "mode=layernorm",
                      *(f"mode=whiten shrinkage={s}" for s in ("0.01", "0.05", "0.2")),
@@ -279,16 +280,18 @@ def interval(values):
 
 def report(options):
     rows = read_results()
-    bars = []
+    bars, shown = [], set()
     for name, (settings, _) in TABLES.items():
         known = [s for s in settings if any(r["setting"] == s for r in rows)]
-        if not known:
+        if shown.issuperset(known):  # nothing yet, or what stands in the tables above
             continue
-        print(f"\n{name}\n\n| setting | seeds | AP | sd | over alone | 95 % | p |\n|---|---|---|---|---|---|---|")
+        shown.update(known)
+        print(f"\n{name}\n\n| setting | seeds | AP | sd | AP50 | over alone | 95 % | p |\n|---|---|---|---|---|---|---|---|")
         for setting in known:
             aps, differences = summary(rows, setting)
             sd = statistics.stdev(aps.values()) if len(aps) > 1 else math.nan
-            line = f"| {short(setting)} | {len(aps)} | {statistics.mean(aps.values()):.2f} | {sd:.2f} |"
+            ap50 = statistics.mean(100 * float(r["ap50"]) for r in rows if r["setting"] == setting)
+            line = f"| {short(setting)} | {len(aps)} | {statistics.mean(aps.values()):.2f} | {sd:.2f} | {ap50:.2f} |"
             if not setting.startswith("alone") and differences:
                 half, p = interval(differences)
                 line += f" {statistics.mean(differences):+.2f} | ±{half:.2f} | {p:.2g} |"
