@@ -214,7 +214,8 @@ fills_up() {
     cat cut.log
     [ "$code" -eq 1 ] && tail -n 1 cut.log | grep -qx 'cut/t_200.weights.vkd.next: cannot be written: File too large' && goes_on
 }
-check full_while_training fills_up
+# Not where lines are counted, whose counts neither the limit nor the other user lets be written.
+[ "$SANITIZE" = coverage ] || check full_while_training fills_up
 # Root writes everywhere, so that another user trains where this one is root.
 read_only() {
     local code=0 user=()
@@ -226,5 +227,5 @@ read_only() {
     [ "$code" -eq 1 ] && tail -n 1 cut.log | grep -qx 'cut/t_log.csv: cannot be written: Permission denied' || return
     touch cut/t_log.csv && goes_on
 }
-check read_only_folder read_only
+[ "$SANITIZE" = coverage ] || check read_only_folder read_only
 exit "$status"
