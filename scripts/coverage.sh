@@ -8,7 +8,7 @@ build=${1:?usage: coverage.sh BUILD}
 command -v gcovr >/dev/null || { echo "coverage.sh: no gcovr here: scripts/install_deps.sh coverage" >&2 && exit 1; }
 # Counts that several processes write at once may be off by a few, which gcovr takes for damage.
 gcovr --root . --filter 'darknet_vkd/' --object-directory "$build/obj" --gcov-ignore-parse-errors --json "$build/coverage.json" \
-    "$build/obj/darknet_vkd" 2>"$build/gcovr.log" || { cat "$build/gcovr.log" >&2 && exit 1; }
+    "$build/obj" 2>"$build/gcovr.log" || { cat "$build/gcovr.log" >&2 && exit 1; }
 python3 - "$build/coverage.json" tests/coverage/reasons <<'END_OF_PYTHON'
 import json
 import re
