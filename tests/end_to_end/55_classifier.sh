@@ -111,6 +111,17 @@ calibrated() {
 check classifier_calibrated calibrated
 mkdir r
 sed 's/backup=.*/backup=r/' pool.data >r.data
+for key in foreground=0.5 mask_padding=1; do
+    {
+        net 30 "${teacher_keys[@]}"
+        student
+        tap 1 1 $key
+    } >wrong.cfg
+    reason="found 0.5; a network that ends in [softmax] has no truth boxes, expected 0"
+    [ $key = foreground=0.5 ] || reason="found 1; the pictures of a network that ends in [softmax] have no padding, expected 0"
+    check "classifier_refuses_${key%=*}" refuse "wrong.cfg:$(grep -n $key wrong.cfg | cut -d: -f1): [vkd_projection] ${key%=*}: $reason" \
+        "$DARKNET" classifier train r.data wrong.cfg
+done
 check classifier_refuses_a_missing_teacher refuse "-teacher_weights: none.weights: No such file or directory" \
     "$DARKNET" classifier train r.data pool.cfg -teacher_weights none.weights
 exit "$status"

@@ -82,4 +82,35 @@ check mark_changes_nothing same plain/plain_final.weights marked/marked_final.we
 check mark_same_ap same <(awk -F, '{ print $1, $5, $NF }' plain/plain_log.csv) <(awk -F, '{ print $1, $5, $NF }' marked/marked_log.csv)
 names_of_classes() { "$DARKNET" detector map marked.data marked.cfg marked/marked_final.weights | grep '^one  '; }
 check mark_names names_of_classes
+
+# ---- what detector map and detector train are asked for ----
+map_usage() {
+    local code=0
+    "$DARKNET" detector map plain.data plain.cfg 2>err || code=$?
+    [ "$code" -eq 1 ] && grep -qE '^usage: .* detector map DATA CFG WEIGHTS \[-json FILE\]' err
+}
+check map_without_weights map_usage
+# of LINE NAME: plain.data with another line, as NAME.data.
+of() { sed "s#^${1%%=*}=.*#$1#" plain.data >"$2.data"; }
+head -n 1 names >few && of names=few few
+check map_with_few_names refuse "few: 1 names for 2 classes" "$DARKNET" detector map few.data plain.cfg plain/plain_final.weights
+head -n 1 train.txt >first.txt && of valid=first.txt first
+no_objects() {
+    "$DARKNET" detector map first.data plain.cfg plain/plain_final.weights -thresh 0.01 >out && grep -q '^two  *-  *-  *0$' out
+}
+check map_of_a_class_without_objects no_objects
+# COCO's own numbers: a picture's from its name, and class 11 is 13 there.
+coco() {
+    cp images/p00.ppm images/COCO_val2014_000000000042.ppm && cp labels/p00.txt labels/COCO_val2014_000000000042.txt
+    echo images/COCO_val2014_000000000042.ppm >coco.txt
+    of valid=coco.txt coco && echo eval=coco >>coco.data
+    "$DARKNET" detector map coco.data plain.cfg plain/plain_final.weights -json coco.json -thresh 0 >out || return
+    grep -q '"image_id":42, "category_id":1,' coco.json && ! grep -vE '^\[?$|^\]$|"image_id":42, "category_id":[12],' coco.json
+}
+check map_with_cocos_numbers coco
+gpus() {
+    train gpus plain.cfg plain/plain_final.weights -gpus 0 -clear -seed 1 -dont_show && cat gpus.log
+    grep -q 'built without GPU=1; training on the CPU$' gpus.log
+}
+"$DARKNET" detector train plain.data none.cfg -gpus 0 2>&1 | grep -q 'built without GPU=1' && check train_gpus_on_the_cpu gpus
 exit "$status"

@@ -260,6 +260,19 @@ static void test_comments_behind_values(void **state) {
     free_network(net);
 }
 
+/* Layers that no detector has, at the sizes they ask for. */
+static void test_rare_layers(void **state) {
+    (void)state;
+    static char *const good[] = {NET "[convolutional]\nfilters=35\n[iseg]\nclasses=3\n",
+                                 NET "[connected]\noutput=294\n[detection]\ncoords=4\n",
+                                 NET CONV "[reorg]\nstride=2\n", NET CONV "[reorg]\nextra=5\n"};
+    for (size_t i = 0; i < sizeof good / sizeof *good; ++i) {
+        child_result r = in_child(parse, good[i]);
+        if (r.status) print_error("%s%s\n", good[i], r.err);
+        assert_int_equal(r.status, 0);
+    }
+}
+
 /* Darknet reads the first of two, and so the second may be anything. */
 static void test_first_of_two(void **state) {
     (void)state;
@@ -280,7 +293,7 @@ int main(void) {
         cmocka_unit_test(test_every_key),        cmocka_unit_test(test_every_rule),
         cmocka_unit_test(test_batch_of_another), cmocka_unit_test(test_a_projection_too_large),
         cmocka_unit_test(test_first_of_two),     cmocka_unit_test(test_comments_behind_values),
-        cmocka_unit_test(test_byte_order_mark),
+        cmocka_unit_test(test_byte_order_mark),  cmocka_unit_test(test_rare_layers),
     };
     vkd_run_set_quiet(true);
     gpu_index = -1;
