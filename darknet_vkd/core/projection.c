@@ -320,7 +320,7 @@ static vkd_status merge_V(vkd_projection *const *p, int count, size_t size) {
 }
 
 static void copy_matrix(float *to, const float *from, size_t size) {
-    if (to) memcpy(to, from, size * sizeof *to);
+    if (to && from) memcpy(to, from, size * sizeof *to); // alike maps have both
 }
 
 vkd_status vkd_projection_merge(vkd_projection *const *p, int count) {
