@@ -108,6 +108,13 @@ coco() {
     grep -q '"image_id":42, "category_id":1,' coco.json && ! grep -vE '^\[?$|^\]$|"image_id":42, "category_id":[12],' coco.json
 }
 check map_with_cocos_numbers coco
+{
+    net 3
+    conv 4 2 3 leaky
+} >headless.cfg
+head -c 20 plain/plain_final.weights >headless.weights && head -c 448 /dev/zero >>headless.weights
+check map_without_a_head refuse "evaluation: the network has no [yolo], [region] or [detection] layer" \
+    "$DARKNET" detector map plain.data headless.cfg headless.weights
 gpus() {
     train gpus plain.cfg plain/plain_final.weights -gpus 0 -clear -seed 1 -dont_show && cat gpus.log
     grep -q 'built without GPU=1; training on the CPU$' gpus.log

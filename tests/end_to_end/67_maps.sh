@@ -158,4 +158,6 @@ check maps_without_teacher refuse \
     "${m[@]}" orphan.cfg w images/p00.ppm -out o
 touch file
 check maps_folder_is_a_file refuse 'file: found a file; expected a folder' "${m[@]}" plain.cfg bare images/p00.ppm -out file
+check maps_folder_in_none refuse 'none/o: the folder cannot be made: No such file or directory' \
+    "${m[@]}" plain.cfg bare images/p00.ppm -out none/o
 exit "$status"

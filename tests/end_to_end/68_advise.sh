@@ -97,6 +97,9 @@ check advise_too_many_images refuse 'vkd advise: -images: found 30; train.txt ha
 grep -v '^teacher_[cw]' student.cfg >orphan.cfg
 check advise_without_teacher refuse \
     'orphan.cfg: no teacher is named; expected teacher_cfg and teacher_weights in [net], or as flags' "${a[@]}" d.data orphan.cfg
+check advise_teacher_without_weights refuse \
+    "orphan.cfg: a teacher's cfg is named but not its weights (teacher_weights); give both, in [net] or as flags" \
+    "${a[@]}" d.data orphan.cfg -teacher_cfg teacher.cfg
 check advise_missing_teacher refuse 'none.weights: No such file or directory' \
     "${a[@]}" d.data student.cfg -teacher_weights none.weights
 # Grids of 3 x 3 cells and fewer, which no layer of the teacher has when it keeps its own size.
