@@ -172,7 +172,7 @@ FUZZERS := $(BUILD)/tests/fuzz/fuzz_options $(BUILD)/tests/fuzz/fuzz_cfg
 REPLAYS := $(BUILD)/tests/fuzz/test_replay_options $(BUILD)/tests/fuzz/test_replay_cfg
 # What tests/fuzz/trap.h wants: the program ends and allocates under its eyes.
 comma := ,
-TRAP_LDFLAGS := $(addprefix -Wl$(comma)--wrap=,exit _exit pthread_mutex_lock malloc calloc realloc free strdup fopen fclose)
+TRAP_LDFLAGS := $(addprefix -Wl$(comma)--wrap=,exit _exit pthread_mutex_lock malloc calloc aligned_alloc realloc free strdup fopen fclose)
 
 # A line a file; V=1 shows the commands.
 Q   := $(if $(V),,@)

@@ -10,6 +10,7 @@
 
 void *__real_malloc(size_t size);
 void *__real_calloc(size_t count, size_t size);
+void *__real_aligned_alloc(size_t alignment, size_t size);
 void *__real_realloc(void *p, size_t size);
 void __real_free(void *p);
 char *__real_strdup(const char *s);
@@ -84,6 +85,10 @@ void *__wrap_malloc(size_t size) {
 
 void *__wrap_calloc(size_t count, size_t size) {
     return hold(__real_calloc(count, size), false);
+}
+
+void *__wrap_aligned_alloc(size_t alignment, size_t size) {
+    return hold(__real_aligned_alloc(alignment, size), false);
 }
 
 void *__wrap_realloc(void *p, size_t size) {
