@@ -71,6 +71,13 @@ OPTS := -O1 -g
 ARCHFLAGS :=
 endif
 
+ifeq ($(SANITIZE), coverage)
+# For `make coverage`: the plugin counts how often each line runs.
+SANFLAGS := --coverage -fprofile-update=atomic
+COVERAGE_LDFLAGS := -Wl,--wrap=_exit
+OPTS := -O2 -g
+endif
+
 HOSTDEFS :=
 ifeq ($(GPU), 1)
 CUDA     ?= $(or $(patsubst %/bin/nvcc,%,$(filter %/bin/nvcc,$(realpath $(shell command -v $(NVCC))))),/usr/local/cuda)
@@ -109,10 +116,10 @@ VKD_CFLAGS = -std=c11 $(OPTS) $(ARCHFLAGS) $(OMPFLAGS) $(SANFLAGS) $(if $(SANFLA
 # Only the host floor sees Darknet. Its headers are not ours to warn about.
 HOST_CFLAGS = -isystem $(HOST)/include -isystem $(HOST)/src $(HOSTDEFS)
 HOST_TEST_CFLAGS = $(HOST_CFLAGS) -DVKD_DARKNET='"$(HOST)"'
-VKD_LDFLAGS = $(SANFLAGS) $(OMPFLAGS) $(BLASPATH) -llapacke -lopenblas -lm -pthread
+VKD_LDFLAGS = $(SANFLAGS) $(COVERAGE_LDFLAGS) $(OMPFLAGS) $(BLASPATH) -llapacke -lopenblas -lm -pthread
 NVCCFLAGS ?= -O3 --compiler-options -fPIC
 # Darknet's own optimisation; empty: -Ofast, as it comes.
-HOST_OPTS ?= $(if $(SANFLAGS),$(OPTS))
+HOST_OPTS ?= $(if $(filter-out 0 coverage,$(SANITIZE)),$(OPTS))
 # The taps on the device: their C files see CUDA's headers, which are not ours to warn about. On the CPU, kernels
 # are C++ that a header of the tests stands in for CUDA in.
 CUDA_CFLAGS = $(if $(filter 1,$(GPU)),-isystem $(CUDA)/include)
@@ -124,7 +131,7 @@ SHIM_CXXFLAGS = -std=c++17 $(OPTS) $(SANFLAGS) $(if $(SANFLAGS),-fno-sanitize-re
 
 # As seen from $(HOST), where Darknet is made; ../include leads to darknet_vkd.
 DARKNET_FLAGS = GPU=$(GPU) CUDNN=$(CUDNN) OPENCV=$(OPENCV) OPENMP=$(OPENMP) DEBUG=$(DEBUG) CC="$(CC)" \
-    VKD_CFLAGS="-I../include $(ARCHFLAGS) $(BLASFLAGS) $(SANFLAGS) -Wno-stringop-truncation" VKD_LDFLAGS="$(VKD_LDFLAGS)" VKD_DEPS=../flags \
+    VKD_CFLAGS="-I../include $(ARCHFLAGS) $(BLASFLAGS) $(filter-out --coverage,$(SANFLAGS)) -Wno-stringop-truncation" VKD_LDFLAGS="$(VKD_LDFLAGS)" VKD_DEPS=../flags \
     VKD_LIBS="../libvkd_host.a ../libvkd.a" $(if $(filter 1,$(GPU)),NVCC="$(NVCC)" ARCH="$(NVCC_ARCH)" CUDA="$(CUDA)") \
     $(if $(HOST_OPTS),OPTS="$(HOST_OPTS)") $(if $(filter fuzz,$(SANITIZE)),CPP=clang++)
 
@@ -133,6 +140,9 @@ DARKNET_FLAGS = GPU=$(GPU) CUDNN=$(CUDNN) OPENCV=$(OPENCV) OPENMP=$(OPENMP) DEBU
 GPU_SRC  := $(wildcard darknet_vkd/gpu/*.c darknet_vkd/gpu/*.cu)
 VKD_SRC  := $(wildcard darknet_vkd/numerics/*.c darknet_vkd/core/*.c)
 HOST_SRC := $(wildcard darknet_vkd/host/*.c)
+ifeq ($(SANITIZE), coverage)
+VKD_SRC  += tests/coverage/exit.c
+endif
 ifeq ($(GPU), 1)
 VKD_SRC  += $(GPU_SRC)
 endif
@@ -174,7 +184,7 @@ ifeq ($(filter -j%,$(MAKEFLAGS)),)
 MAKEFLAGS += -j$(shell nproc 2>/dev/null || echo 1)
 endif
 
-.PHONY: gpu-on-cpu test-gpu test-on-gpu gpu-tests bench-gpu bench-on-gpu all coco-cfgs coco-check demo demo-teacher demo-seeds study study-report test tests bench bench-numerics bench-step soak kill-test asan lint clean deps fuzz fuzzers profile tsan tsan-tests valgrind valgrind-run FORCE
+.PHONY: gpu-on-cpu test-gpu test-on-gpu gpu-tests bench-gpu bench-on-gpu all coco-cfgs coco-check demo demo-teacher demo-seeds study study-report test tests bench bench-numerics bench-step soak kill-test asan coverage coverage-run lint clean deps fuzz fuzzers profile tsan tsan-tests valgrind valgrind-run FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -410,6 +420,22 @@ tsan-tests: $(DARKNET) $(filter $(BUILD)/%,$(TSAN_TESTS)) $(HOST_TOOLS)
 	@TSAN_OPTIONS='halt_on_error=1 exitcode=66 report_thread_leaks=0' OPENBLAS_NUM_THREADS=1 TIMEOUT=600 BUILD="$(AT_BUILD)" \
 	    DARKNET="$(AT_DARKNET)" SANITIZE='$(SANITIZE)' scripts/run_tests.sh $(TSAN_TESTS)
 
+# Which lines of the plugin the tests run: a figure a file, and what never ran. Lines between LCOV_EXCL_START or behind
+# LCOV_EXCL_LINE and a reason are not asked for. TESTS= takes other tests than all.
+coverage:
+ifneq ($(INSTALL_DEPS), 0)
+	@scripts/install_deps.sh build coverage
+endif
+	@[ ! -d $(BUILD)/coverage ] || find $(BUILD)/coverage -name '*.gcda' -delete
+	@$(WITHIN)/coverage SANITIZE=coverage coverage-run
+
+coverage-run: tests
+	@rm -f $(BUILD)/failed
+	@BUILD="$(AT_BUILD)" DARKNET="$(AT_DARKNET)" SANITIZE='$(SANITIZE)' TIMEOUT=$(or $(TIMEOUT),600) \
+	    scripts/run_tests.sh $(or $(TESTS),$(LOW_TESTS) $(HOST_TESTS) $(REPLAYS) $(SHELL_TESTS)) || touch $(BUILD)/failed
+	@scripts/coverage.sh $(BUILD)
+	@[ ! -e $(BUILD)/failed ]
+
 # ---- the rest -------------------------------------------------------------------------------------------------
 
 demo demo-teacher demo-seeds: darknet
@@ -442,10 +468,14 @@ soak: $(BUILD)/tests/core/test_drift darknet
 # A short distillation under valgrind: every byte read has been written, no block lies outside. Without the newest
 # instructions, which valgrind does not know, and OpenBLAS's for an older processor.
 valgrind:
+ifneq ($(INSTALL_DEPS), 0)
+	@scripts/install_deps.sh build valgrind
+endif
 	@$(WITHIN)/valgrind MARCH=x86-64-v2 OPENMP=0 valgrind-run
 
 valgrind-run: $(DARKNET)
-	@DARKNET="$(AT_DARKNET)" BUILD="$(AT_BUILD)" BATCHES=20 GRIND=must bash tests/end_to_end/58_valgrind.sh
+	@DARKNET="$(AT_DARKNET)" BUILD="$(AT_BUILD)" BATCHES=20 GRIND=must bash tests/end_to_end/58_valgrind.sh && \
+	    echo "valgrind: no errors" || { echo "valgrind: see above" >&2 && exit 1; }
 
 # Single operations, beside PyTorch's and SciPy's where they are installed.
 $(BENCH_PROGRAM): tests/bench/bench_numerics.c $(LIBVKD) $(BUILD)/flags
@@ -477,5 +507,5 @@ endif
 	@BUILD=$(BUILD) scripts/lint.sh
 
 clean:
-	rm -rf $(addprefix $(BUILD)/,obj tests cfg darknet asan fuzz tsan valgrind flags sources) $(BUILD)/*.a
+	rm -rf $(addprefix $(BUILD)/,obj tests cfg darknet asan coverage fuzz tsan valgrind flags sources) $(BUILD)/*.a
 	rm -f darknet

@@ -104,14 +104,25 @@ def distance(R, options):
     return np.where(abs(R) < 1, R**2 / 2, abs(R) - 0.5), np.clip(R, -1, 1)
 
 
+def student_side(x, gain, options):
+    """X, its terms, and its factor of x."""
+    axis = AXIS.get(options.student_norm)
+    return (gain * x, gain * abs(x), gain) if axis is None else normalize(x, axis, STUDENT_EPS)
+
+
+def cross_covariance(x, T, c, weight, gain, options):
+    """What map=procrustes takes for G, and its terms: the part with the targets. Where n >= k the rest is normal."""
+    X, X_terms, _ = student_side(x, gain, options)
+    return -2 * c * (weight * T) @ X.T, 2 * c * (weight * abs(T)) @ X_terms.T
+
+
 def step(x, T, P, c, weight, gain, options):
     """Loss of the images together, its gradient in x (k,N), and G (n,k); of each the terms as well.
 
     L = c sum_j s_j d(P X_j - T_j) over the samples, X = the normalised x, s = 1 but for `foreground`.
     dX = c s P'd'(P X - T), G = c s d'(P X - T) X'.
     """
-    axis = AXIS.get(options.student_norm)
-    X, X_terms, s = (gain * x, gain * abs(x), gain) if axis is None else normalize(x, axis, STUDENT_EPS)
+    axis, (X, X_terms, s) = AXIS.get(options.student_norm), student_side(x, gain, options)
     R, R_terms = P @ X - T, abs(P) @ X_terms + abs(T)
     (d, slope), (d_terms, slope_terms) = distance(R, options), distance(R_terms, options)
     loss, loss_terms = c * (weight * d).sum(), c * (weight * d_terms).sum()
@@ -168,6 +179,8 @@ def check_tap(directory, tap, options):
     gain = load(directory, tap, "gain", np.ones(1))[0]
     c = B / (n * x.shape[1])
     (loss, loss_terms), (dx, dx_terms), (G, G_terms) = step(x, T, P, c, weight, gain, options)
+    if options.map == "procrustes":
+        G, G_terms = cross_covariance(x, T, c, weight, gain, options)
     dx, dx_terms = (
         np.broadcast_to(maps_of(v, counts, grid) / (h * w if pooled else 1), student.shape) for v in (dx, dx_terms)
     )
@@ -187,12 +200,13 @@ def main():
     parser.add_argument("--student-norm", default="standardize", choices=["standardize", "layernorm", "gain", "none"])
     parser.add_argument("--loss", default="l2", choices=["l2", "smooth_l1"])
     parser.add_argument("--mode", default="standardize", choices=["standardize", "layernorm", "none", "whiten", "given"])
-    parser.add_argument("--map", default="matrix_exp", choices=["matrix_exp", "cayley", "householder", "procrustes", "frozen", "linear"])
+    parser.add_argument("--map", choices=["procrustes", "matrix_exp", "cayley", "householder", "frozen", "linear"])
     parser.add_argument("--eps", type=float, default=1e-5)
     parser.add_argument("--shrinkage", type=float, default=0.05)
     parser.add_argument("--rank", type=int, default=0)
     parser.add_argument("--cholesky", action="store_true")
     options = parser.parse_args()
+    options.map = options.map or ("procrustes" if options.loss == "l2" else "matrix_exp")
     count = len(glob.glob(os.path.join(glob.escape(options.directory), "tap*_P.npy")))
     if not count:
         sys.exit(f"{options.directory}: no tap*_P.npy; expected what `darknet vkd dump` wrote")

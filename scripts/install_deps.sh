@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs what a step needs, from the Debian/Ubuntu archive the machine already uses.
-#   scripts/install_deps.sh [--check] [GROUP...]   GROUP: build, test, stock, dnn, demo, bench, opencv, fuzz, lint, coverage
+#   scripts/install_deps.sh [--check] [GROUP...]   GROUP: build, test, stock, dnn, demo, bench, opencv, fuzz, lint, coverage,
+#     valgrind
 # Without a group: build, test, stock, dnn and demo. Asks dpkg first: when everything is there, nothing is run and the
 # network is not touched. --check installs nothing: it looks for headers and programs, wherever they are from, and names
 # in one line, with exit status 1, the packages that have what is missing.
@@ -18,8 +19,9 @@ packages_of() {
     stock) echo darknet ;; # the distribution's own Darknet, to check exported students against
     lint) echo git clang-format clang-tidy cppcheck shellcheck pyflakes3 ;;
     coverage) echo gcovr ;;
+    valgrind) echo valgrind ;;
     *)
-        echo "install_deps.sh: unknown group \"$1\"; expected build, test, stock, dnn, demo, bench, opencv, fuzz, lint or coverage" >&2
+        echo "install_deps.sh: unknown group \"$1\"; expected build, test, stock, dnn, demo, bench, opencv, fuzz, lint, coverage or valgrind" >&2
         exit 2
         ;;
     esac
@@ -35,7 +37,7 @@ probe() {
     case $1 in
     gcc | g++) command -v "$1" >/dev/null || command -v "${CC:-cc}" >/dev/null ;;
     make | patch | pkg-config | python3 | unzip | darknet | clang | git | clang-format | clang-tidy | cppcheck | shellcheck | \
-        pyflakes3 | gcovr) command -v "$1" >/dev/null ;;
+        pyflakes3 | gcovr | valgrind) command -v "$1" >/dev/null ;;
     xz-utils) command -v xz >/dev/null ;;
     ca-certificates) true ;;
     libopenblas-openmp-dev) has_header cblas.h || pkg-config --exists openblas 2>/dev/null ;;

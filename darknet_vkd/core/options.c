@@ -65,6 +65,8 @@ static vkd_status check_projection(reader *r) {
     const vkd_option_section *s = &vkd_projection_section;
     vkd_tap_options *tap = &r->tap;
     const int *line = tap->key_line;
+    // The default map has a closed form for one loss alone.
+    if (!line[row_of(s, "map")] && tap->loss != VKD_OPTION_LOSS_L2) tap->map = VKD_OPTION_MAP_MATRIX_EXP;
     vkd_status status = vkd_option_finish((vkd_place){r->cfg->path, tap->line, s}, tap, line, r->err);
     if (status != VKD_OK) return status;
     int ratio = line[row_of(s, "ratio")], weight = line[row_of(s, "weight")];

@@ -89,7 +89,7 @@ static void run_vkd(int argc, char **argv) {
 }
 
 int vkd_is_of_the_cpu(int argc, char **argv) {
-    return argc > 1 && !strcmp(argv[1], "vkd");
+    return argc > 1 && argv[1] && !strcmp(argv[1], "vkd");
 }
 
 int vkd_command(int argc, char **argv) {

@@ -225,6 +225,13 @@ void vkd_teacher_run(network *teacher, int first, int end, float *input) {
     }
 }
 
+void vkd_teacher_forward(network *teacher, float *input) {
+    if (vkd_is_on_device(teacher))
+        vkd_teacher_forward_on_device(teacher, input);
+    else
+        vkd_teacher_run(teacher, 0, teacher->n, input);
+}
+
 void vkd_teacher_input_make(vkd_plugin *plugin) {
     size_t floats = (size_t)plugin->teacher->inputs * (size_t)plugin->teacher->batch;
     plugin->teacher_input = calloc(floats, sizeof(float));
@@ -236,13 +243,6 @@ void vkd_teacher_input_free(vkd_plugin *plugin) {
     free(plugin->teacher_input);
     vkd_device_copy_free(plugin->teacher_input_gpu);
     plugin->teacher_input = plugin->teacher_input_gpu = NULL;
-}
-
-void vkd_teacher_forward(network *teacher, float *input) {
-    if (vkd_is_on_device(teacher))
-        vkd_teacher_forward_on_device(teacher, input);
-    else
-        vkd_teacher_run(teacher, 0, teacher->n, input);
 }
 
 void vkd_teacher_look(const network *net, vkd_plugin *plugin, float *input) {

@@ -205,7 +205,7 @@ static void a_tap_with_one_key(void **state) {
     assert_int_equal(t->from, 1);
     assert_int_equal(t->place, 2);
     assert_int_equal(t->teacher_from, -2);
-    assert_int_equal(t->map, VKD_OPTION_MAP_MATRIX_EXP);
+    assert_int_equal(t->map, VKD_OPTION_MAP_PROCRUSTES);
     assert_int_equal(t->rebase, 1);
     assert_true(t->momentum == 0.9f);
     assert_int_equal(t->loss, VKD_OPTION_LOSS_L2);
@@ -228,6 +228,15 @@ static void a_tap_with_one_key(void **state) {
     assert_int_equal(t->whiten.rank, 0);
     assert_true(t->whiten.eps == 1e-5f);
     assert_int_equal(t->whiten.line, 0);
+    vkd_cfg_free(&cfg);
+}
+
+// The closed form is l2's alone.
+static void default_map_of_another_loss(void **state) {
+    (void)state;
+    vkd_cfg cfg;
+    read_good(STUDENT "[vkd_projection]\nteacher_from=-2\nloss=smooth_l1\nrebase=3", &cfg);
+    assert_int_equal(cfg.taps[0].map, VKD_OPTION_MAP_MATRIX_EXP);
     vkd_cfg_free(&cfg);
 }
 
@@ -488,6 +497,7 @@ int main(void) {
         cmocka_unit_test(mistakes_come_in_the_order_of_the_file),
         cmocka_unit_test(a_plain_cfg_has_no_taps),
         cmocka_unit_test(a_tap_with_one_key),
+        cmocka_unit_test(default_map_of_another_loss),
         cmocka_unit_test(every_key_arrives),
         cmocka_unit_test(weight_zero_is_a_weight),
         cmocka_unit_test(the_writing_is_free),

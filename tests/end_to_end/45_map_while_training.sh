@@ -137,6 +137,22 @@ echo "$work/images/lost.ppm" >>lost.txt
 sed 's/^valid=.*/valid=lost.txt/' r.data >lost.data
 check map_valid_picture_missing refuse "lost.txt: $work/images/lost.ppm: No such file or directory" \
     "$DARKNET" detector train lost.data plain.cfg -map
+sed 's/lost\.ppm/wrong.ppm/' lost.txt >wrong.txt
+cp images/p00.ppm images/wrong.ppm
+echo "7 .5 .5 .1 .1" >labels/wrong.txt
+sed 's/^valid=.*/valid=wrong.txt/' r.data >wrong.data
+check map_valid_label_wrong refuse "$work/labels/wrong.txt:1: class: found 7, expected an integer from 0 to 1" \
+    "$DARKNET" detector train wrong.data plain.cfg -map
+# A picture that turns out to be none when it is measured on ends the run: another figure would be of other pictures.
+garbage() {
+    local code=0
+    rm labels/wrong.txt && echo nothing >images/wrong.ppm
+    mkdir -p garbage && sed 's/^backup=.*/backup=garbage/' wrong.data >garbage.data
+    "$DARKNET" detector train garbage.data plain.cfg -seed 5 -map >garbage.log 2>&1 || code=$?
+    tail -n 2 garbage.log
+    [ "$code" -eq 1 ] && tail -n 1 garbage.log | grep -q "images/wrong.ppm: " && [ -z "$(ls garbage/*.weights 2>/dev/null)" ]
+}
+check map_valid_picture_is_none garbage
 for value in 0 -1 1.5 x 99999999999; do
     check "map_epochs_$value" refuse "detector train: -mAP_epochs: found \"$value\"; expected an integer >= 1" \
         "$DARKNET" detector train r.data plain.cfg -mAP_epochs "$value"

@@ -94,6 +94,21 @@ resumed() {
     cmp whole/longer.weights resumed/longer.weights && cmp whole/longer.weights.vkd resumed/longer.weights.vkd
 }
 check classifier_resumes resumed
+# Calibrated on the pictures of a classifier, inside the run and before it.
+{
+    net 30 "${teacher_keys[@]}"
+    student
+    printf '\n[vkd_whiten]\nmode=standardize\nstatistics=calibrated\nimages=5\n'
+    tap 1 1 pool=global
+} >calibrated.cfg
+calibrated() {
+    classifier calibrated calibrated.cfg -seed 3 || return
+    grep -q 'Calibrated the teacher.s statistics on 5 draws from the 12 pictures of calibrated.data' calibrated.log || return
+    "$DARKNET" vkd calibrate calibrated.data calibrated.cfg -out c.cal -seed 3 >out 2>err || return
+    classifier from_file calibrated.cfg -seed 3 -calibration c.cal || return
+    ! grep Calibrated from_file.log && cmp calibrated/calibrated.weights from_file/calibrated.weights
+}
+check classifier_calibrated calibrated
 mkdir r
 sed 's/backup=.*/backup=r/' pool.data >r.data
 check classifier_refuses_a_missing_teacher refuse "-teacher_weights: none.weights: No such file or directory" \

@@ -4,6 +4,11 @@
 # shellcheck disable=SC1091,SC2119,SC2154,SC2317 # common.bash, and functions that check() calls
 . "$(dirname "$0")/common.bash"
 : "${BATCHES:=3}"
+if [ "${GRIND:-}" = must ] && ! command -v valgrind >/dev/null; then
+    echo "not ok valgrind_is_here"
+    echo "# no valgrind: scripts/install_deps.sh valgrind"
+    exit 1
+fi
 if ! command -v valgrind >valgrind_path || [ "${SANITIZE:-0}" != 0 ]; then
     echo "# skipped: no valgrind, or a sanitizer is at work"
     echo "ok valgrind_skipped"

@@ -175,7 +175,7 @@ wide_is_right() {
     for name in student teacher target P loss dstudent xi emphasis; do
         mv "wide2/tap1_$name.npy" "wide2/tap0_$name.npy"
     done
-    right wide2 --student-norm none
+    right wide2 --student-norm none --map cayley
 }
 check dump_wide_is_right wide_is_right
 check dump_wide_shapes shapes wide tap0_P 12x14 tap0_xi 12x14

@@ -38,7 +38,7 @@ row() {
 }
 cfg plain
 check check_runs table plain plain.cfg
-check check_the_tap row plain '^0 +1 convolutional 8x8x6 /4 +1 convolutional 8x8x12 /4 +12 x 6 +matrix_exp none$'
+check check_the_tap row plain '^0 +1 convolutional 8x8x6 /4 +1 convolutional 8x8x12 /4 +12 x 6 +procrustes none$'
 check check_parameters row plain '^tap 0 +72 '
 # 3x3x3x8 weights at 16x16 and 3x3x8x12 at 8x8; 216 + 8 + 864 + 12 parameters.
 check check_teacher row plain '^teacher, layers 0 to 1 +1100 +[0-9.]+ MB +0\.11 M '

@@ -52,6 +52,22 @@ cksum run/* w w.vkd >before_maps
 check maps_of_a_run maps a plain.cfg w images/p00.ppm
 check maps_png is_png a/tap0.png
 check maps_says said a
+# A picture much larger than its cell is averaged, not sampled: noise of black and white is nearly grey.
+large() {
+    "$python" -c 'import numpy
+noise = numpy.random.default_rng(1).integers(0, 2, (1568, 1568, 1), numpy.uint8).repeat(3, 2) * 255
+open("noise.ppm", "wb").write(b"P6\n1568 1568\n255\n" + noise.tobytes())' || return
+    maps large plain.cfg w noise.ppm || return
+    "$python" - large/tap0.png <<'END'
+import sys, numpy
+from PIL import Image
+a = numpy.asarray(Image.open(sys.argv[1])).astype(float)[24:200, 20:180]
+step = numpy.abs(numpy.diff(a, axis=1)).mean()
+print("from pixel to pixel, on average:", step)
+assert step < 40, step
+END
+}
+check maps_of_a_large_picture large
 sidecar_is_read() {
     cat a.log
     grep -q '^Loading taps from w.vkd...Done!$' a.log && ! grep -q 'random start' a.log

@@ -1,9 +1,11 @@
 // One number of the student that is not finite, in whichever array and layer: no file is written.
 #include "host/small_nets.h"
 
-static const char student[] =
-    NET(1, 32, 32) CONV_BN(5, 3, 2, leaky) "[batchnorm]\n\n[connected]\noutput=50\n"
-                                           "activation=linear\n\n" CONV(14, 1, 1, linear) "[softmax]\n";
+static const char student[] = NET(1, 32, 32)
+    CONV_BN(5, 3, 2, leaky) "[batchnorm]\n\n[connected]\noutput=50\n"
+                            "activation=linear\n\n" CONV(
+                                14, 1, 1, linear) "[local]\nfilters=3\n"
+                                                  "size=3\npad=1\nactivation=linear\n\n[softmax]\n";
 
 static network *net;
 
@@ -30,9 +32,13 @@ static void test_no_file_takes_it(void **state) {
             // The biases of [batchnorm] are no part of a weights file.
             if (!array || (l->type == BATCHNORM && which == 1)) continue;
             // The last number of the array: counts must not fall short.
-            int filters = l->type == CONNECTED ? l->outputs : l->type == BATCHNORM ? l->c : l->n;
-            int last =
-                which ? filters - 1 : (l->type == CONNECTED ? l->outputs * l->inputs : l->nweights) - 1;
+            int filters = l->type == CONNECTED || l->type == LOCAL ? l->outputs
+                          : l->type == BATCHNORM                   ? l->c
+                                                                   : l->n;
+            int weights = l->type == CONNECTED ? l->outputs * l->inputs
+                          : l->type == LOCAL   ? l->size * l->size * l->c * l->outputs
+                                               : l->nweights;
+            int last = (which ? filters : weights) - 1;
             float held = array[last];
             static const char *const names[] = {"weights", "biases", "scales", "means", "variances"};
             char line[200];
@@ -46,7 +52,8 @@ static void test_no_file_takes_it(void **state) {
             assert_int_equal(access("student.weights", F_OK), -1);
             array[last] = held;
         }
-    assert_int_equal(met, 5 + 3 + 2 + 2); // convolution with batch norm, batch norm, connected, convolution
+    assert_int_equal(met, 5 + 3 + 2 + 2 +
+                              2); // convolution with batch norm, batch norm, connected, convolution, local
     free_network(net);
 }
 
