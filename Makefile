@@ -434,7 +434,7 @@ endif
 
 coverage-run: tests
 	@rm -f $(BUILD)/failed
-	@BUILD="$(AT_BUILD)" DARKNET="$(AT_DARKNET)" SANITIZE='$(SANITIZE)' TIMEOUT=$(or $(TIMEOUT),600) \
+	@GCOV_ERROR_FILE="$(AT_BUILD)/gcov.log" BUILD="$(AT_BUILD)" DARKNET="$(AT_DARKNET)" SANITIZE='$(SANITIZE)' TIMEOUT=$(or $(TIMEOUT),600) \
 	    scripts/run_tests.sh $(or $(TESTS),$(LOW_TESTS) $(SHIM_TESTS) $(HOST_TESTS) $(REPLAYS) $(SHELL_TESTS)) || touch $(BUILD)/failed
 	@scripts/coverage.sh $(BUILD)
 	@[ ! -e $(BUILD)/failed ]
