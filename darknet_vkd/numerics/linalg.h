@@ -93,14 +93,14 @@ static inline double vkd_largest_row(const double *A, int m) {
 
 // y (rows,cols) = x with row strides ldy, ldx.
 static inline void vkd_widen(const float *x, int ldx, int rows, int cols, double *y, int ldy) {
-    VKD_PARALLEL_FOR
+    VKD_PARALLEL_FOR_VALUES((size_t)rows * (size_t)cols)
     for (int i = 0; i < rows; ++i)
         for (int j = 0; j < cols; ++j)
             y[(size_t)i * ldy + j] = x[(size_t)i * ldx + j];
 }
 
 static inline void vkd_narrow(const double *x, size_t n, float *y) {
-    VKD_PARALLEL_FOR
+    VKD_PARALLEL_FOR_VALUES(n)
     for (size_t i = 0; i < n; ++i)
         y[i] = (float)x[i];
 }

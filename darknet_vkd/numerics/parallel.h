@@ -10,9 +10,12 @@
 #define VKD_PRAGMA(text) _Pragma(#text)
 #define VKD_PARALLEL_FOR _Pragma("omp parallel for schedule(static)")
 #define VKD_PARALLEL_FOR_ON(count) VKD_PRAGMA(omp parallel for schedule(dynamic) num_threads(count))
+// For a loop that may be short: waking a thread costs as much as some ten thousand values.
+#define VKD_PARALLEL_FOR_VALUES(count) VKD_PRAGMA(omp parallel for schedule(static) if ((count) >= 1 << 15))
 #else
 #define VKD_PARALLEL_FOR
 #define VKD_PARALLEL_FOR_ON(count) (void)(count);
+#define VKD_PARALLEL_FOR_VALUES(count) (void)(count);
 #endif
 
 // Threads there are, and the calling one's number below VKD_PARALLEL_FOR_ON.

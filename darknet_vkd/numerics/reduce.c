@@ -11,7 +11,7 @@ double vkd_reduce(vkd_row_sum sum, const float *a, const float *b, const float *
     const size_t runs_of_row = (cols + RUN - 1) / RUN, runs = rows * runs_of_row;
     const size_t size = (runs + PARTS - 1) / PARTS;
     double sums[PARTS] = {0}, total = 0;
-    VKD_PARALLEL_FOR
+    VKD_PARALLEL_FOR_VALUES(rows * cols)
     for (int part = 0; part < PARTS; ++part)
         for (size_t run = part * size; run < runs && run < (part + 1) * size; ++run) {
             const size_t row = run / runs_of_row, begin = run % runs_of_row * RUN;
@@ -46,7 +46,7 @@ double vkd_dot(const float *a, const float *b, const float *weight, size_t rows,
 }
 
 void vkd_scale_columns(const float *x, const float *weight, size_t rows, size_t cols, float *y) {
-    VKD_PARALLEL_FOR
+    VKD_PARALLEL_FOR_VALUES(rows * cols)
     for (size_t i = 0; i < rows; ++i)
         for (size_t j = 0; j < cols; ++j)
             y[i * cols + j] = weight[j] * x[i * cols + j];
