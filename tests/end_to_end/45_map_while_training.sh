@@ -13,7 +13,7 @@ check map_teacher teacher
     printf '\n[dropout]\nprobability=.3\n'
     conv 14 1 1 linear
     yolo
-    tap 1 1
+    tap 1 1 map=matrix_exp # whose best weights are not the last
 } >tapped.cfg
 "$DARKNET" vkd strip tapped.cfg >plain.cfg
 side=96 rate=0.0005
@@ -90,6 +90,10 @@ best_is_a_checkpoint() {
     read -r at value <<<"$(best tapped_map/tapped_log.csv)"
     echo "seen $(seen tapped_map/tapped_best.weights), batch $at"
     [ "$(seen tapped_map/tapped_best.weights)" = $((4 * at)) ] && [ -s tapped_map/tapped_best.weights.vkd ] || return
+    if [ "$at" = "$(rows tapped_map/tapped_log.csv | awk 'END { print $1 }')" ]; then # nothing is left to train
+        cmp tapped_map/tapped_best.weights tapped_alone/tapped_final.weights
+        return
+    fi
     train from_best tapped.cfg tapped_map/tapped_best.weights -seed 5 || return
     cmp from_best/tapped_final.weights tapped_alone/tapped_final.weights
 }
