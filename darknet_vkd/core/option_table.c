@@ -59,7 +59,8 @@ static const vkd_option_row projection_rows[] = {
      .help = "a layer of the teacher: absolute, or negative, counted back from the teacher's end"},
     {"map", TAP(map), WORD(map_words), .initial = "procrustes",
      .help = "how P is kept orthonormal; procrustes is the closed form of loss=l2: the best P for a running "
-             "average, without a step (the default with another loss is matrix_exp); linear (no constraint) and frozen (never updated) are baselines"},
+             "average, without a step (the default with another loss is matrix_exp); linear (no constraint) "
+             "and frozen (never updated) are baselines"},
     {"rebase", TAP(rebase), INT_FROM(0), .initial = "1", .needs_key = "map",
      .needs = BIT(VKD_OPTION_MAP_MATRIX_EXP) | BIT(VKD_OPTION_MAP_CAYLEY) | BIT(VKD_OPTION_MAP_HOUSEHOLDER),
      .help = "updates of P between re-basings; 0 is one base for the whole run"},

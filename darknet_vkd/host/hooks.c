@@ -168,7 +168,7 @@ void vkd_update(network *net) {
 void vkd_synced(network **nets, int count) {
     const vkd_plugin *first = vkd_of(nets[0]);
     if (!first || !first->tap_count) return;
-    vkd_tap **taps = calloc((size_t)count, sizeof *taps);
+    vkd_tap **taps = calloc((size_t)count, sizeof(vkd_tap *));
     if (!taps) vkd_fail("no memory to merge the vkd taps");
     for (int j = 0; j < count; ++j)
         vkd_taps_of(nets[j])->pull(nets[j]);

@@ -14,7 +14,7 @@
 #define VKD_PARALLEL_FOR_VALUES(count) VKD_PRAGMA(omp parallel for schedule(static) if ((count) >= 1 << 15))
 #else
 #define VKD_PARALLEL_FOR
-#define VKD_PARALLEL_FOR_ON(count) (void)(count);
+#define VKD_PARALLEL_FOR_ON(count)     (void)(count);
 #define VKD_PARALLEL_FOR_VALUES(count) (void)(count);
 #endif
 
