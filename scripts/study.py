@@ -1,11 +1,11 @@
 #!/usr/bin/python3
 """`make study` and `make study-report`: which settings of the distillation pay, on the demo's scenes.
 
-  study.py run [--table NAME ...] [--seeds N] [--jobs N] [--minutes N]
-  study.py list [--table NAME ...] [--seeds N]
+  study.py run [--table NAME ...] [--change KEYS ...] [--seeds N] [--jobs N] [--minutes N]
+  study.py list [--table NAME ...] [--change KEYS ...] [--seeds N]
   study.py report [--plot FILE.png]
 
-A table is a list of settings; a cell is a setting and a seed. `run` trains every cell that has no row in
+`--change "ratio=4 foreground=1"` is a table of your own: the base setting with these keys changed. A table is a list of settings; a cell is a setting and a seed. `run` trains every cell that has no row in
 cfg/fashion/study.csv yet and appends one; it may be stopped and continued at any time and on another machine. Each
 training runs on one thread, so that its result does not depend on how many there are, and one runs on every processor.
 Runs of one seed share pictures, order, augmentation and initial weights, so that their difference is paired.
@@ -192,18 +192,20 @@ def train(darknet, setting, seed, number, commit, processes):
             "loss": f"{statistics.mean(tail):.5g}", "seconds": f"{seconds:.0f}", "commit": commit}  # fmt: skip
 
 
-def cells_of(names, seeds):
+def cells_of(options):
+    tables = [TABLES[name] for name in options.table or ([] if options.change else TABLES)]
+    if options.change:
+        tables.append(table(3, *options.change))
     cells = []
-    for name in names or TABLES:
-        settings, wanted = TABLES[name]
+    for settings, wanted in tables:
         # Seed by seed: whenever it is stopped, what is there is paired.
-        cells += [(s, seed) for seed in range(1, (seeds or wanted) + 1) for s in settings]
+        cells += [(s, seed) for seed in range(1, (options.seeds or wanted) + 1) for s in settings]
     return list(dict.fromkeys(cells))
 
 
-def missing(names, seeds):
+def missing(options):
     done = {(row["setting"], int(row["seed"])) for row in read_results()}
-    return [cell for cell in cells_of(names, seeds) if cell not in done]
+    return [cell for cell in cells_of(options) if cell not in done]
 
 
 def run(options):
@@ -211,7 +213,7 @@ def run(options):
                     "-test", "1000"], check=True)  # fmt: skip
     git = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True)
     commit = git.stdout.strip()
-    cells, lock, processes = missing(options.table, options.seeds), threading.Lock(), set()
+    cells, lock, processes = missing(options), threading.Lock(), set()
     end = time.monotonic() + 60 * options.minutes if options.minutes else math.inf
     free, done = list(range(options.jobs)), 0
     print(f"{len(cells)} trainings to do, {options.jobs} at a time", flush=True)
@@ -241,7 +243,7 @@ def run(options):
             for process in list(processes):
                 process.terminate()
             sys.exit(f"study.py: {error or 'stopped'}; the same command goes on from here")
-    left = len(missing(options.table, options.seeds))
+    left = len(missing(options))
     print(f"{left} left" if left else "complete")
 
 
@@ -281,7 +283,10 @@ def interval(values):
 def report(options):
     rows = read_results()
     bars, shown = [], set()
-    for name, (settings, _) in TABLES.items():
+    tables = {name: settings for name, (settings, _) in TABLES.items()}
+    named = {s for settings in tables.values() for s in settings}
+    tables["others"] = sorted({row["setting"] for row in rows} - named)
+    for name, settings in tables.items():
         known = [s for s in settings if any(r["setting"] == s for r in rows)]
         if shown.issuperset(known):  # nothing yet, or what stands in the tables above
             continue
@@ -325,6 +330,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=("run", "list", "report"))
     parser.add_argument("--table", nargs="+", choices=tuple(TABLES))
+    parser.add_argument("--change", nargs="+", metavar="KEYS", help="keys that differ from the base setting")
     parser.add_argument("--seeds", type=int)
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     parser.add_argument("--minutes", type=float, help="start no training after so many")
@@ -334,7 +340,7 @@ def main():
     if options.what == "run":
         run(options)
     elif options.what == "list":
-        for setting, seed in missing(options.table, options.seeds):
+        for setting, seed in missing(options):
             print(f"seed {seed}: {setting}")
     else:
         report(options)
