@@ -27,6 +27,7 @@ RESULTS = "cfg/fashion/study.csv"
 FOLDER = "build/study"
 DATA = "build/fashion"
 COLUMNS = ("setting", "seed", "batches", "ap", "ap50", "ap75", "loss", "seconds", "commit")
+DIVERGED = "diverged"  # in place of a loss: the training stopped at one that was not finite
 
 # ---- the settings ----
 # A setting is written out in full, so that a row keeps its meaning when a default changes: `alone`, or the keys of
@@ -179,17 +180,23 @@ def train(darknet, setting, seed, number, commit, processes):
     data_of(setting, folder)
     start = time.monotonic()
     data = f"{folder}/fashion.data"
-    call([darknet, "detector", "train", data, f"{folder}/student.cfg", "-seed", str(seed), "-clear"],
-         f"{folder}/train.log", processes)  # fmt: skip
+    batches = re.search(r"^max_batches=(\d+)", plain, re.M).group(1)
+    row = {"setting": setting, "seed": seed, "batches": batches, "commit": commit}
+    try:
+        call([darknet, "detector", "train", data, f"{folder}/student.cfg", "-seed", str(seed), "-clear"],
+             f"{folder}/train.log", processes)  # fmt: skip
+    except RuntimeError:
+        if "the loss is not finite" not in open(f"{folder}/train.log", errors="replace").read():
+            raise
+        return row | {"loss": DIVERGED, "seconds": f"{time.monotonic() - start:.0f}"}  # that is a result, too
     seconds = time.monotonic() - start
     call([darknet, "detector", "map", data, f"{folder}/plain.cfg", f"{folder}/student_final.weights"],
          f"{folder}/map.log", processes)  # fmt: skip
     measured = dict(re.findall(r"^(AP\w*)\s+([\d.]+)", open(f"{folder}/map.log").read(), re.M))
     log = list(csv.DictReader(open(f"{folder}/student_log.csv")))
     tail = [float(row["loss"]) for row in log[-100:]]
-    return {"setting": setting, "seed": seed, "batches": re.search(r"^max_batches=(\d+)", plain, re.M).group(1),
-            "ap": measured["AP"], "ap50": measured["AP50"], "ap75": measured["AP75"],
-            "loss": f"{statistics.mean(tail):.5g}", "seconds": f"{seconds:.0f}", "commit": commit}  # fmt: skip
+    return row | {"ap": measured["AP"], "ap50": measured["AP50"], "ap75": measured["AP75"],
+                  "loss": f"{statistics.mean(tail):.5g}", "seconds": f"{seconds:.0f}"}  # fmt: skip
 
 
 def cells_of(options):
@@ -215,7 +222,7 @@ def run(options):
     commit = git.stdout.strip()
     cells, lock, processes = missing(options), threading.Lock(), set()
     end = time.monotonic() + 60 * options.minutes if options.minutes else math.inf
-    free, done = list(range(options.jobs)), 0
+    free, done, failed, stopped = list(range(options.jobs)), 0, [], False
     print(f"{len(cells)} trainings to do, {options.jobs} at a time", flush=True)
 
     def one(cell):
@@ -225,11 +232,17 @@ def run(options):
         number = free.pop()
         try:
             row = train(options.darknet, *cell, number, commit, processes)
+        except RuntimeError as error:
+            if not stopped:
+                print(error, file=sys.stderr, flush=True)
+                failed.append(cell)
+            return
         finally:
             free.append(number)
         append_result(row, lock)
         done += 1
-        what = f"AP {100 * float(row['ap']):.1f} in {row['seconds']} s, seed {row['seed']}, {short(row['setting'])}"
+        what = DIVERGED if row["loss"] == DIVERGED else f"AP {100 * float(row['ap']):.1f}"
+        what += f" in {row['seconds']} s, seed {row['seed']}, {short(row['setting'])}"
         print(f"{done}/{len(cells)}: {what}", flush=True)
 
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
@@ -237,12 +250,15 @@ def run(options):
         try:
             for future in waiting:
                 future.result()
-        except (KeyboardInterrupt, RuntimeError) as error:
+        except KeyboardInterrupt:
+            stopped = True
             for future in waiting:
                 future.cancel()
             for process in list(processes):
                 process.terminate()
-            sys.exit(f"study.py: {error or 'stopped'}; the same command goes on from here")
+            sys.exit("study.py: stopped; the same command goes on from here")
+    if failed:
+        sys.exit(f"study.py: {len(failed)} trainings failed")
     left = len(missing(options))
     print(f"{left} left" if left else "complete")
 
@@ -282,11 +298,14 @@ def interval(values):
 
 def report(options):
     rows = read_results()
-    bars, shown = [], set()
+    bars, shown, notes = [], set(), {}
     tables = {name: settings for name, (settings, _) in TABLES.items()}
     named = {s for settings in tables.values() for s in settings}
     tables["others"] = sorted({row["setting"] for row in rows} - named)
+    rows, diverged = [r for r in rows if r["ap"]], [r["setting"] for r in rows if not r["ap"]]
     for name, settings in tables.items():
+        if lost := [s for s in settings if s in diverged]:
+            notes[name] = [f"{short(s)}: {diverged.count(s)} diverged" for s in lost]
         known = [s for s in settings if any(r["setting"] == s for r in rows)]
         if shown.issuperset(known):  # nothing yet, or what stands in the tables above
             continue
@@ -304,6 +323,8 @@ def report(options):
             else:
                 line += " | | |"
             print(line.replace("±nan", "").replace("nan", ""))
+        for note in notes.get(name, []):
+            print(f"\n{note}")
     if options.plot and bars:
         plot(bars, options.plot)
 
