@@ -31,8 +31,9 @@ DIVERGED = "diverged"  # in place of a loss: the training stopped at one that wa
 
 # ---- the settings ----
 # A setting is written out in full, so that a row keeps its meaning when a default changes: `alone`, or the keys of
-# the two sections, and what differs from the demo's schedule and data.
-WHITEN_KEYS = ("mode", "statistics", "shrinkage", "rank", "eps")
+# the two sections, and what differs from the demo's schedule and data. Where taps differ, a tap's own keys stand behind
+# it: taps=8:17,9:18/map=identity/mode=none.
+WHITEN_KEYS = ("mode", "statistics", "images", "whitening", "shrinkage", "rank", "eps")
 BASE = {"mode": "standardize", "map": "procrustes", "student_norm": "standardize", "loss": "l2", "ratio": "2",
         "ramp": "linear", "foreground": "0.5", "taps": "8:17"}  # fmt: skip
 # Changes BASE, or where they come first, the run: batches, data (percent of the training scenes), width (of the
@@ -114,12 +115,16 @@ def cfg_of(setting):
     if setting.startswith("alone"):
         return plain, plain
     whiten = {key: words.pop(key) for key in WHITEN_KEYS if key in words}
-    taps = [tap.split(":") for tap in words.pop("taps").split(",")]
+    taps = words.pop("taps").split(",")
     teacher = "[net]\nteacher_cfg=cfg/fashion/teacher.cfg\nteacher_weights=cfg/fashion/teacher.weights\n"
     text = plain.replace("[net]\n", teacher, 1)
-    for layer, teacher_layer in taps:
-        text += section("vkd_whiten", whiten)
-        text += section("vkd_projection", {"from": layer, "teacher_from": teacher_layer} | words)
+    for tap in taps:
+        layers, *changes = tap.split("/")
+        layer, teacher_layer = layers.split(":")
+        own = whiten | words | dict(change.split("=", 1) for change in changes)
+        text += section("vkd_whiten", {key: value for key, value in own.items() if key in WHITEN_KEYS})
+        text += section("vkd_projection", {"from": layer, "teacher_from": teacher_layer}
+                        | {key: value for key, value in own.items() if key not in WHITEN_KEYS})  # fmt: skip
     return text, plain
 
 
