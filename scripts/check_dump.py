@@ -200,7 +200,7 @@ def main():
     parser.add_argument("--student-norm", default="standardize", choices=["standardize", "layernorm", "gain", "none"])
     parser.add_argument("--loss", default="l2", choices=["l2", "smooth_l1"])
     parser.add_argument("--mode", default="standardize", choices=["standardize", "layernorm", "none", "whiten", "given"])
-    parser.add_argument("--map", choices=["procrustes", "matrix_exp", "cayley", "householder", "frozen", "linear"])
+    parser.add_argument("--map", choices=["procrustes", "matrix_exp", "cayley", "householder", "frozen", "linear", "identity"])
     parser.add_argument("--eps", type=float, default=1e-5)
     parser.add_argument("--shrinkage", type=float, default=0.05)
     parser.add_argument("--rank", type=int, default=0)

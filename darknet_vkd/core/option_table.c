@@ -17,6 +17,7 @@ static const char *const map_words[] = {[VKD_OPTION_MAP_MATRIX_EXP] = "matrix_ex
                                         [VKD_OPTION_MAP_PROCRUSTES] = "procrustes",
                                         [VKD_OPTION_MAP_LINEAR] = "linear",
                                         [VKD_OPTION_MAP_FROZEN] = "frozen",
+                                        [VKD_OPTION_MAP_IDENTITY] = "identity",
                                         NULL};
 static const char *const loss_words[] = {
     [VKD_OPTION_LOSS_L2] = "l2", [VKD_OPTION_LOSS_SMOOTH_L1] = "smooth_l1", NULL};
@@ -60,12 +61,13 @@ static const vkd_option_row projection_rows[] = {
     {"map", TAP(map), WORD(map_words), .initial = "procrustes",
      .help = "how P is kept orthonormal; procrustes is the closed form of loss=l2: the best P for a running "
              "average, without a step (the default with another loss is matrix_exp); linear (no constraint) "
-             "and frozen (never updated) are baselines"},
+             "and frozen (never updated) are baselines; identity has no P and wants equal channels on both "
+             "sides, as between two heads' layers"},
     {"rebase", TAP(rebase), INT_FROM(0), .initial = "1", .needs_key = "map",
      .needs = BIT(VKD_OPTION_MAP_MATRIX_EXP) | BIT(VKD_OPTION_MAP_CAYLEY) | BIT(VKD_OPTION_MAP_HOUSEHOLDER),
      .help = "updates of P between re-basings; 0 is one base for the whole run"},
     {"momentum", TAP(momentum), .type = VKD_ROW_FLOAT, .min = 0, .max = 1, .open_max = true, .initial = "0.9",
-     .needs_key = "map", .needs = ~BIT(VKD_OPTION_MAP_FROZEN),
+     .needs_key = "map", .needs = ~(BIT(VKD_OPTION_MAP_FROZEN) | BIT(VKD_OPTION_MAP_IDENTITY)),
      .help = "what an update of P keeps of the running average: of the gradient, or (map=procrustes) of the "
              "cross-covariance"},
     {"loss", TAP(loss), WORD(loss_words), .initial = "l2",

@@ -14,7 +14,8 @@ typedef enum vkd_option_map {
     VKD_OPTION_MAP_HOUSEHOLDER,
     VKD_OPTION_MAP_PROCRUSTES,
     VKD_OPTION_MAP_LINEAR,
-    VKD_OPTION_MAP_FROZEN
+    VKD_OPTION_MAP_FROZEN,
+    VKD_OPTION_MAP_IDENTITY
 } vkd_option_map;
 
 typedef enum vkd_option_loss { VKD_OPTION_LOSS_L2, VKD_OPTION_LOSS_SMOOTH_L1 } vkd_option_loss;

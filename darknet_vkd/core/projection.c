@@ -24,6 +24,11 @@ static bool is_wide(const vkd_projection *p) {
     return p->n < p->k;
 }
 
+// P stays what it was at first.
+static bool is_fixed(const vkd_projection *p) {
+    return p->map == VKD_OPTION_MAP_FROZEN || p->map == VKD_OPTION_MAP_IDENTITY;
+}
+
 // Of the maps that have a base; NULL for the others.
 static const vkd_orthogonal_map *orthogonal_map(vkd_option_map map) {
     switch (map) {
@@ -49,7 +54,8 @@ static size_t workspace(const vkd_projection *p) {
 vkd_status vkd_projection_create(vkd_projection *p, const vkd_tap_options *options, int n, int k,
                                  vkd_rng *rng) {
     memset(p, 0, sizeof *p);
-    if (n < 1 || k < 1) return VKD_INVALID_ARGUMENT;
+    bool is_identity = options->map == VKD_OPTION_MAP_IDENTITY;
+    if (n < 1 || k < 1 || (is_identity && n != k)) return VKD_INVALID_ARGUMENT;
     p->map = (vkd_option_map)options->map;
     p->rebase = options->rebase;
     p->decay = options->momentum;
@@ -76,6 +82,11 @@ vkd_status vkd_projection_create(vkd_projection *p, const vkd_tap_options *optio
     if (!p->V || !p->gradient || !p->step || !p->work ||
         !(average ? (void *)p->cross : (void *)p->momentum) || (keeps_base && (!p->base || !p->D)))
         return VKD_OUT_OF_MEMORY;
+    if (is_identity) {
+        for (int i = 0; i < n; ++i)
+            p->V[(size_t)i * (size_t)n + (size_t)i] = 1;
+        return VKD_OK;
+    }
     vkd_status status = vkd_stiefel_random(p->V, p->rows, p->cols, rng, p->work);
     if (!status && p->base) memcpy(p->base, p->V, size * sizeof *p->base);
     return status;
@@ -165,7 +176,7 @@ static vkd_status gather_momentum(vkd_projection *p, size_t size) {
 vkd_status vkd_projection_gather(vkd_projection *p) {
     size_t size = (size_t)p->rows * (size_t)p->cols;
     vkd_status status = VKD_OK;
-    if (p->map != VKD_OPTION_MAP_FROZEN) {
+    if (!is_fixed(p)) {
         if (!vkd_all_finite(p->gradient, size))
             status = VKD_NOT_FINITE;
         else if (p->map == VKD_OPTION_MAP_PROCRUSTES)
@@ -210,7 +221,7 @@ static vkd_status turn(vkd_projection *p, const vkd_orthogonal_map *map, size_t 
 
 vkd_status vkd_projection_move(vkd_projection *p, double length) {
     size_t size = (size_t)p->rows * (size_t)p->cols;
-    if (p->map == VKD_OPTION_MAP_FROZEN) return VKD_OK;
+    if (is_fixed(p)) return VKD_OK;
     if (p->map == VKD_OPTION_MAP_PROCRUSTES) {
         vkd_status status = vkd_stiefel_polar(p->cross, p->rows, p->cols, p->V, p->V, NULL, p->work);
         return status ? status : mend(p);
@@ -327,7 +338,7 @@ vkd_status vkd_projection_merge(vkd_projection *const *p, int count) {
     if (!are_alike(p, count)) return VKD_INVALID_ARGUMENT;
     vkd_projection *first = p[0];
     size_t size = (size_t)first->rows * (size_t)first->cols;
-    if (first->map == VKD_OPTION_MAP_FROZEN || count == 1) return VKD_OK;
+    if (is_fixed(first) || count == 1) return VKD_OK;
     vkd_status status = merge_V(p, count, size);
     if (status) return status;
     if (first->momentum) take_mean(p, count, offsetof(vkd_projection, momentum), size, first->momentum);
@@ -348,7 +359,7 @@ vkd_status vkd_projection_merge(vkd_projection *const *p, int count) {
 
 double vkd_projection_update_work(const vkd_projection *p) {
     double n = p->rows, k = p->cols;
-    if (p->map == VKD_OPTION_MAP_LINEAR || p->map == VKD_OPTION_MAP_FROZEN) return 0;
+    if (p->map == VKD_OPTION_MAP_LINEAR || is_fixed(p)) return 0;
     return p->map == VKD_OPTION_MAP_CAYLEY ? 5 * n * k * k + 7 * k * k * k : 6 * n * k * k + 43 * k * k * k;
 }
 

@@ -31,7 +31,8 @@ typedef struct vkd_projection {
     double defect; // |V'V - I|_F after the last update; 0 for map=linear, which has no constraint
 } vkd_projection;
 
-// V starts Haar-distributed for every map, `linear` included, so that maps compare from one start.
+// V starts Haar-distributed for every map, `linear` included, so that maps compare from one start; for
+// `identity` it is I, and VKD_INVALID_ARGUMENT unless n = k.
 // Of the options map, rebase and momentum count. Whatever the status, *p may be handed to
 // vkd_projection_free.
 vkd_status vkd_projection_create(vkd_projection *p, const vkd_tap_options *options, int n, int k,
@@ -66,7 +67,7 @@ bool vkd_projection_is_isometry(const vkd_projection *p);
 
 // One step of V down the gradient, then gradient = 0. `rate` scales the step's angle: 1 turns a column by
 // about 0.02 radians whatever the loss's scale. V is unchanged where the gradient is zero or not finite, and
-// for map=frozen. map=procrustes has no step: V is the best point for the average, whatever the rate.
+// for map=frozen and map=identity. map=procrustes has no step: V is the best point for the average, whatever the rate.
 vkd_status vkd_projection_update(vkd_projection *p, double rate);
 
 /*

@@ -216,6 +216,15 @@ static void check_teacher_layer(const vkd_plugin *plugin, int tap) {
     }
 }
 
+static void check_channels(const vkd_plugin *plugin, int tap, vkd_tap_shape shape) {
+    if (plugin->cfg.taps[tap].map != VKD_OPTION_MAP_IDENTITY || shape.n == shape.k) return;
+    vkd_error err;
+    vkd_tap_error(&err, &plugin->cfg, tap, "map",
+                  "identity wants equal channels on both sides; the student's layer has %d, the teacher's %d",
+                  shape.k, shape.n);
+    fail_with(&err);
+}
+
 // P, its gradient, momentum and base; and a covariance in float64 where targets are whitened.
 static void check_memory(const vkd_plugin *plugin, int tap, vkd_tap_shape shape) {
     double n = shape.n, k = shape.k, memory = vkd_machine_memory();
@@ -268,6 +277,7 @@ static void make_taps(network *net, vkd_plugin *plugin) {
         check_teacher_layer(plugin, i);
         vkd_tap_shape shape =
             shape_of(&net->layers[o->from], &plugin->teacher->layers[plugin->teacher_layer[i]], net->batch);
+        check_channels(plugin, i, shape);
         check_memory(plugin, i, shape);
         vkd_status status = vkd_tap_create(&plugin->taps[i], o, shape, vkd_run_options()->seed, (uint64_t)i);
         if (status)

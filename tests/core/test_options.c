@@ -170,7 +170,7 @@ static void mistakes_come_in_the_order_of_the_file(void **state) {
     (void)state;
     assert_refused(STUDENT "[vkd_projection]\nmap=a\nteacher_from=b\n",
                    ":8: [vkd_projection] map: unknown value \"a\"; expected matrix_exp, cayley, householder, "
-                   "procrustes, linear or frozen");
+                   "procrustes, linear, frozen or identity");
     assert_refused(
         STUDENT "[vkd_projection]\nfrom=0\n[vkd_projection]\nmap=a\n",
         ":7: [vkd_projection] teacher_from: missing; expected a layer of the teacher: absolute, or "
@@ -366,7 +366,7 @@ static void words_of_values(void **state) {
     (void)state;
     assert_string_equal(vkd_option_word("map", VKD_OPTION_MAP_PROCRUSTES), "procrustes");
     assert_string_equal(vkd_option_word("mode", VKD_OPTION_MODE_WHITEN), "whiten");
-    assert_string_equal(vkd_option_word("map", 6), "?");
+    assert_string_equal(vkd_option_word("map", VKD_OPTION_MAP_IDENTITY + 1), "?");
     assert_string_equal(vkd_option_word("map", -1), "?");
     assert_string_equal(vkd_option_word("rank", 0), "?");
     assert_string_equal(vkd_option_word("nothing", 0), "?");

@@ -428,6 +428,30 @@ static void stays_where_it_is(void **state) {
                 check_stays(moving[m], cases[s], way);
 }
 
+// P is I, and stays; it needs as many channels on one side as on the other.
+static void identity_is_no_projection(void **state) {
+    (void)state;
+    enum { CHANNELS = 5, SAMPLES = 3 };
+    vkd_projection p = make(VKD_OPTION_MAP_IDENTITY, CHANNELS, CHANNELS, 3, 0);
+    float *x = normal_floats(CHANNELS * SAMPLES, 31), *g = normal_floats(CHANNELS * CHANNELS, 32),
+          y[CHANNELS * SAMPLES];
+    for (int i = 0; i < 2; ++i) {
+        vkd_projection_apply(&p, x, SAMPLES, y);
+        assert_memory_equal(y, x, sizeof y);
+        memcpy(p.gradient, g, CHANNELS * CHANNELS * sizeof *g);
+        assert_ok(vkd_projection_update(&p, 1));
+    }
+    assert_true(vkd_projection_is_isometry(&p));
+    vkd_projection_free(&p);
+    vkd_tap_options o = {.map = VKD_OPTION_MAP_IDENTITY};
+    vkd_rng rng;
+    vkd_rng_seed(&rng, 1, 1, 1);
+    assert_int_equal(vkd_projection_create(&p, &o, 5, 4, &rng), VKD_INVALID_ARGUMENT);
+    vkd_projection_free(&p);
+    free(x);
+    free(g);
+}
+
 // Dividing by a norm of subnormals overflows: no direction.
 static void tiny_gradient(void **state) {
     (void)state;
@@ -456,6 +480,7 @@ int main(void) {
         cmocka_unit_test(each_map_has_its_own_step),
         cmocka_unit_test(momentum_decays),
         cmocka_unit_test(stays_where_it_is),
+        cmocka_unit_test(identity_is_no_projection),
         cmocka_unit_test(tiny_gradient),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

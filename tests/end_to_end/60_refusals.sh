@@ -119,6 +119,10 @@ refused from_untrained \
 changed 's/^\[vkd_projection\]/[vkd_whiten]\nmode=whiten\nrank=13\n\n&/'
 refused rank_beyond "changed.cfg:$(($(line '[vkd_projection]') + 2)): [vkd_whiten] rank: found 13; the teacher's layer has 12 channels" \
     r.data changed.cfg
+changed 's/^teacher_from=1/&\nmap=identity/'
+refused identity_of_unequal_channels \
+    "changed.cfg:$((at + 1)): [vkd_projection] map: identity wants equal channels on both sides; the student's layer has 6, the teacher's 12" \
+    r.data changed.cfg
 
 # ---- files ----
 refused cfg_missing "none.cfg: cannot be opened: No such file or directory" r.data none.cfg

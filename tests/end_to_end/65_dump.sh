@@ -99,6 +99,8 @@ check dump_linear dumped linear --map linear
 check dump_linear_writes_the_plain_gradient wrong linear
 cfg frozen map=frozen
 check dump_frozen dumped frozen --map frozen
+{ net 20 "${teacher_keys[@]}" && student_layers && tap 2 3 map=identity; } >identity.cfg # from head to head
+check dump_identity dumped identity --map identity
 for map in cayley householder procrustes; do
     cfg "$map" map=$map
     check "dump_$map" dumped "$map" --map "$map"
