@@ -28,11 +28,12 @@ from bench_common import THREADS, import_torch
 
 
 class Pair:
-    """Two networks: taps, as (student layer, teacher layer), are the pair's own; `more` stand in the growth table."""
+    """Two networks: taps, as (student layer, teacher layer), are the pair's own; `more` stand in the growth table. A
+    batch of the cfg is `parts` such batches."""
 
-    def __init__(self, title, student, teacher, weights, data, taps, more, batch, side):
+    def __init__(self, title, student, teacher, weights, data, taps, more, batch, side, parts=1):
         self.title, self.student, self.teacher, self.weights, self.data = title, student, teacher, weights, data
-        self.taps, self.more, self.batch, self.side = taps, more, batch, side
+        self.taps, self.more, self.batch, self.side, self.parts = taps, more, batch, side, parts
 
 
 class Ours:
@@ -216,7 +217,15 @@ def compare(program, pair, rounds, torch):
         ms, work = statistics.median(r[part][0] for r in rows), rows[0][part][1]
         rate = work / ms * 1000
         done = [f"{work:.2f}", f"{rate:.0f}", f"{100 * rate / ours.peak:.0f} %"] if work else ["", "", ""]
-        row(part + (", beside it" if part == "data" else ""), f"{ms:.1f}", *done, f"{100 * ms / whole:.1f} %")
+        name = part.replace("_", " ") + (", beside it" if part == "data" else "")
+        row(name, f"{ms:.1f}", *done, f"{100 * ms / whole:.1f} %")
+    if pair.parts > 1:
+        once = {part: statistics.median(r[part][0] for r in rows) for part in rows[0]}
+        of_P, updates = once["update_of_P"], once["update_of_P"] + once["update"]
+        batch = pair.parts * (once["step"] - updates) + updates
+        print(f"\nA batch of {pair.parts * pair.batch} in {pair.parts} parts, as cfg/coco has it, would take {batch:.0f} ms: "
+              f"{100 * (pair.parts * once['taps'] + of_P) / batch:.1f} % the taps, {100 * of_P / batch:.2f} % the "
+              "update of P")  # fmt: skip
     least = sum(ours.least)
     print("\nPeak memory {:.0f} MiB, {:.1f} times the least of {:.0f}: the student's weights {:.1f} and its outputs {:.1f}, "
           "the teacher's\nweights {:.1f} and its largest pair of neighbouring outputs {:.1f}"
@@ -317,7 +326,7 @@ def coco_pair(root, work, cfgs):
     taps = ((14, 80), (21, 92))
     student = with_taps(f"{cfgs}/yolov3-tiny.cfg", taps, 1, f"{work}/yolov3-tiny-taps.cfg")
     return Pair("yolov3 -> yolov3-tiny", student, f"{cfgs}/yolov3.cfg", f"{work}/yolov3-random.weights",
-                photographs(root, work, os.path.dirname(cfgs)), taps, (), 8, 416)  # fmt: skip
+                photographs(root, work, os.path.dirname(cfgs)), taps, (), 8, 416, parts=8)  # fmt: skip
 
 
 def data_file(path, pictures, classes, names, backup):

@@ -32,8 +32,9 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { TEACHER, FORWARD, TAPS, BACKWARD, UPDATE, WHOLE, DATA, PARTS };
-static const char *const names[] = {"teacher", "forward", "taps", "backward", "update", "step", "data"};
+enum { TEACHER, FORWARD, TAPS, BACKWARD, UPDATE, UPDATE_OF_P, WHOLE, DATA, PARTS };
+static const char *const names[] = {"teacher", "forward",     "taps", "backward",
+                                    "update",  "update_of_P", "step", "data"};
 
 // ---- random networks
 // ----------------------------------------------------------------------------------------------
@@ -244,10 +245,11 @@ static void one_step(network *net, double *spent) {
     update_network(net);
     double end = what_time_is_it_now();
     spent[TEACHER] = plugin->teacher_seconds - teacher;
-    spent[TAPS] = plugin->tap_seconds - taps;
+    spent[TAPS] = taps_backward - taps;
     spent[FORWARD] = forward - start;
     spent[BACKWARD] = backward - middle - (taps_backward - taps_forward);
-    spent[UPDATE] = end - backward - (plugin->tap_seconds - taps_backward);
+    spent[UPDATE_OF_P] = plugin->tap_seconds - taps_backward;
+    spent[UPDATE] = end - backward - spent[UPDATE_OF_P];
     spent[WHOLE] = end - start;
     taps_seconds[0] += taps_forward - taps;
     taps_seconds[1] += taps_backward - taps_forward;
