@@ -1,10 +1,11 @@
 #!/usr/bin/python3
 """`make study` and `make study-report`: which settings of the distillation pay, on the demo's scenes.
 
-  study.py run [--table NAME ...] [--change KEYS ...] [--seeds N] [--jobs N] [--minutes N]
+  study.py run [--table NAME ...] [--change KEYS ...] [--seeds N] [--jobs N] [--minutes N] [--curve]
   study.py list [--table NAME ...] [--change KEYS ...] [--seeds N]
-  study.py report [--plot FILE.png]
+  study.py report [--plot FILE.png] [--curves FILE.png]
 
+`--curve` measures AP at every checkpoint as well, and asks for that of rows that have none; `--curves` plots them.
 `--change "ratio=4 foreground=1"` is a table of your own: the base setting with these keys changed. A table is a list of settings; a cell is a setting and a seed. `run` trains every cell that has no row in
 cfg/fashion/study.csv yet and appends one; it may be stopped and continued at any time and on another machine. Each
 training runs on one thread, so that its result does not depend on how many there are, and one runs on every processor.
@@ -26,7 +27,7 @@ import time
 RESULTS = "cfg/fashion/study.csv"
 FOLDER = "build/study"
 DATA = "build/fashion"
-COLUMNS = ("setting", "seed", "batches", "ap", "ap50", "ap75", "loss", "seconds", "commit")
+COLUMNS = ("setting", "seed", "batches", "ap", "ap50", "ap75", "loss", "seconds", "commit", "curve")
 DIVERGED = "diverged"  # in place of a loss: the training stopped at one that was not finite
 
 # ---- the settings ----
@@ -87,6 +88,7 @@ TABLES = {
     "length": table(3, "batches=300", "", "batches=3000"),
     "data": table(3, "", "data=20", "data=5"),
     "width": table(3, "width=50", "", "width=200"),
+    "convergence": table(3, "map=procrustes", "map=matrix_exp", "map=linear", "mode=whiten"),
 }  # fmt: skip
 
 
@@ -149,8 +151,8 @@ def data_of(setting, folder):
 def read_results():
     if not os.path.exists(RESULTS):
         return []
-    with open(RESULTS, newline="") as file:
-        return list(csv.DictReader(file))
+    with open(RESULTS, newline="") as file:  # the last of a setting and a seed counts
+        return list({(row["setting"], row["seed"]): row for row in csv.DictReader(file)}.values())
 
 
 def append_result(row, lock):
@@ -175,7 +177,7 @@ def call(command, log, processes):
         raise RuntimeError(f"{' '.join(command)}: exit status {status}\n" + "\n".join(tail))
 
 
-def train(darknet, setting, seed, number, commit, processes):
+def train(darknet, setting, seed, number, commit, processes, curve):
     folder = f"{FOLDER}/{number}"
     os.makedirs(folder, exist_ok=True)
     text, plain = cfg_of(setting)
@@ -188,7 +190,8 @@ def train(darknet, setting, seed, number, commit, processes):
     batches = re.search(r"^max_batches=(\d+)", plain, re.M).group(1)
     row = {"setting": setting, "seed": seed, "batches": batches, "commit": commit}
     try:
-        call([darknet, "detector", "train", data, f"{folder}/student.cfg", "-seed", str(seed), "-clear"],
+        call([darknet, "detector", "train", data, f"{folder}/student.cfg", "-seed", str(seed), "-clear"]
+             + ["-map"] * curve,
              f"{folder}/train.log", processes)  # fmt: skip
     except RuntimeError:
         if "the loss is not finite" not in open(f"{folder}/train.log", errors="replace").read():
@@ -199,9 +202,10 @@ def train(darknet, setting, seed, number, commit, processes):
          f"{folder}/map.log", processes)  # fmt: skip
     measured = dict(re.findall(r"^(AP\w*)\s+([\d.]+)", open(f"{folder}/map.log").read(), re.M))
     log = list(csv.DictReader(open(f"{folder}/student_log.csv")))
-    tail = [float(row["loss"]) for row in log[-100:]]
+    tail = [float(line["loss"]) for line in log[-100:]]
+    points = " ".join(f"{line['batch']}:{line['AP']}" for line in log if line.get("AP"))
     return row | {"ap": measured["AP"], "ap50": measured["AP50"], "ap75": measured["AP75"],
-                  "loss": f"{statistics.mean(tail):.5g}", "seconds": f"{seconds:.0f}"}  # fmt: skip
+                  "loss": f"{statistics.mean(tail):.5g}", "seconds": f"{seconds:.0f}", "curve": points}  # fmt: skip
 
 
 def cells_of(options):
@@ -216,7 +220,7 @@ def cells_of(options):
 
 
 def missing(options):
-    done = {(row["setting"], int(row["seed"])) for row in read_results()}
+    done = {(r["setting"], int(r["seed"])) for r in read_results() if r["curve"] or not options.curve or not r["ap"]}
     return [cell for cell in cells_of(options) if cell not in done]
 
 
@@ -236,7 +240,7 @@ def run(options):
             return
         number = free.pop()
         try:
-            row = train(options.darknet, *cell, number, commit, processes)
+            row = train(options.darknet, *cell, number, commit, processes, options.curve)
         except RuntimeError as error:
             if not stopped:
                 print(error, file=sys.stderr, flush=True)
@@ -332,6 +336,8 @@ def report(options):
             print(f"\n{note}")
     if options.plot and bars:
         plot(bars, options.plot)
+    if options.curves:
+        plot_curves([r for r in rows if r["curve"]], options.curves)
 
 
 def plot(bars, path):
@@ -351,6 +357,32 @@ def plot(bars, path):
     figure.savefig(path, dpi=110)
 
 
+def plot_curves(rows, path):
+    """AP over batches, mean and range over seeds, of the convergence table's settings."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(7, 4.2))
+    for setting in TABLES["convergence"][0]:
+        points = {}
+        for row in (r for r in rows if r["setting"] == setting):
+            for batch, ap in (point.split(":") for point in row["curve"].split()):
+                points.setdefault(int(batch), []).append(100 * float(ap))
+        if points:
+            batches = sorted(points)
+            mean, low, high = ([f(points[b]) for b in batches] for f in (statistics.mean, min, max))
+            (line,) = axes.plot(batches, mean, marker=".", label=f"{short(setting)} ({len(points[batches[-1]])} seeds)")
+            axes.fill_between(batches, low, high, color=line.get_color(), alpha=0.2, linewidth=0)
+    axes.set_xlabel("batches")
+    axes.set_ylabel("AP on the test scenes")
+    axes.grid(alpha=0.3)
+    axes.legend()
+    figure.tight_layout()
+    figure.savefig(path, dpi=110)
+
+
 def main():
     os.chdir(os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -361,7 +393,9 @@ def main():
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     parser.add_argument("--minutes", type=float, help="start no training after so many")
     parser.add_argument("--darknet", default="./darknet")
+    parser.add_argument("--curve", action="store_true", help="measure AP at every checkpoint")
     parser.add_argument("--plot")
+    parser.add_argument("--curves")
     options = parser.parse_args()
     if options.what == "run":
         run(options)
