@@ -11,14 +11,11 @@
 #include <string.h>
 
 // To make a word that is still to come available, turn its `false` into `true`.
-static const char *const map_words[] = {[VKD_OPTION_MAP_MATRIX_EXP] = "matrix_exp",
-                                        [VKD_OPTION_MAP_CAYLEY] = "cayley",
-                                        [VKD_OPTION_MAP_HOUSEHOLDER] = "householder",
-                                        [VKD_OPTION_MAP_PROCRUSTES] = "procrustes",
-                                        [VKD_OPTION_MAP_LINEAR] = "linear",
-                                        [VKD_OPTION_MAP_FROZEN] = "frozen",
-                                        [VKD_OPTION_MAP_IDENTITY] = "identity",
-                                        NULL};
+static const char *const map_words[] = {
+    [VKD_OPTION_MAP_MATRIX_EXP] = "matrix_exp",   [VKD_OPTION_MAP_CAYLEY] = "cayley",
+    [VKD_OPTION_MAP_HOUSEHOLDER] = "householder", [VKD_OPTION_MAP_PROCRUSTES] = "procrustes",
+    [VKD_OPTION_MAP_LINEAR] = "linear",           [VKD_OPTION_MAP_FROZEN] = "frozen",
+    [VKD_OPTION_MAP_IDENTITY] = "identity",       NULL};
 static const char *const loss_words[] = {
     [VKD_OPTION_LOSS_L2] = "l2", [VKD_OPTION_LOSS_SMOOTH_L1] = "smooth_l1", NULL};
 static const char *const student_norm_words[] = {[VKD_OPTION_STUDENT_NONE] = "none",
@@ -72,7 +69,7 @@ static const vkd_option_row projection_rows[] = {
              "cross-covariance"},
     {"loss", TAP(loss), WORD(loss_words), .initial = "l2",
      .help = "distance between a projected sample and its target"},
-    {"ratio", TAP(ratio), FLOAT_FROM_0, .initial = "0.2",
+    {"ratio", TAP(ratio), FLOAT_FROM_0, .initial = "2",
      .help = "chooses the weight so that (norm of the vkd gradient) / (norm of the task's gradient) at the "
              "tap keeps "
              "this value; not beside weight"},
@@ -80,10 +77,10 @@ static const vkd_option_row projection_rows[] = {
      .help = "a fixed weight instead of ratio: weight * mean over locations and teacher channels, summed "
              "over images; "
              "0 trains bit for bit like the plain cfg"},
-    {"foreground", TAP(foreground), .type = VKD_ROW_FLOAT, .min = 0, .max = 1, .initial = "0",
+    {"foreground", TAP(foreground), .type = VKD_ROW_FLOAT, .min = 0, .max = 1, .initial = "0.5",
      .needs_key = "pool", .needs = BIT(VKD_OPTION_POOL_DENSE),
-     .help = "share of the loss that falls on locations in a truth box ([yolo], [region]); 0: every location "
-             "counts the same"},
+     .help = "share of the loss that falls on locations in a truth box ([yolo], [region]; the default where "
+             "there are none, and with pool=global, is 0); 0: every location counts the same"},
     {"mask_padding", TAP(mask_padding), .type = VKD_ROW_INT, .min = 0, .max = 1, .initial = "0",
      .needs_key = "pool", .needs = BIT(VKD_OPTION_POOL_DENSE),
      .help = "1: locations in the padding around a picture count neither in the loss nor in the statistics "
@@ -98,8 +95,8 @@ static const vkd_option_row projection_rows[] = {
      .help = "batches over which the weight rises from 0"},
     {"until", TAP(until), INT_FROM(0), .initial = "0",
      .help = "batch at which this tap stops; 0 is the end of training"},
-    {"ramp", TAP(ramp), WORD(ramp_words), .initial = "constant",
-     .help = "the weight's course from warmup to until"},
+    {"ramp", TAP(ramp), WORD(ramp_words), .initial = "linear",
+     .help = "the weight's course from warmup to until: constant, or down to 0"},
     {"learning_rate", TAP(learning_rate), FLOAT_FROM_0, .initial = "1", .help = "scales the step of P"},
 };
 

@@ -65,8 +65,9 @@ static vkd_status check_projection(reader *r) {
     const vkd_option_section *s = &vkd_projection_section;
     vkd_tap_options *tap = &r->tap;
     const int *line = tap->key_line;
-    // The default map has a closed form for one loss alone.
+    // The default map has a closed form for one loss alone, and an image as a whole has no foreground.
     if (!line[row_of(s, "map")] && tap->loss != VKD_OPTION_LOSS_L2) tap->map = VKD_OPTION_MAP_MATRIX_EXP;
+    if (!line[row_of(s, "foreground")] && tap->pool != VKD_OPTION_POOL_DENSE) tap->foreground = 0;
     vkd_status status = vkd_option_finish((vkd_place){r->cfg->path, tap->line, s}, tap, line, r->err);
     if (status != VKD_OK) return status;
     int ratio = line[row_of(s, "ratio")], weight = line[row_of(s, "weight")];
@@ -368,6 +369,10 @@ void vkd_cfg_free(vkd_cfg *cfg) {
     free(cfg->teacher_weights);
     free(cfg->taps);
     *cfg = (vkd_cfg){0};
+}
+
+bool vkd_tap_sets(const vkd_tap_options *tap, const char *key) {
+    return tap->key_line[row_of(&vkd_projection_section, key)] != 0;
 }
 
 vkd_status vkd_tap_error(vkd_error *err, const vkd_cfg *cfg, int tap, const char *key, const char *format,

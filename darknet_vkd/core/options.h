@@ -123,6 +123,9 @@ vkd_status vkd_tap_error(vkd_error *err, const vkd_cfg *cfg, int tap, const char
 // vkd_option_word("map", VKD_OPTION_MAP_CAYLEY) is "cayley". "?" for what does not exist. Never NULL.
 const char *vkd_option_word(const char *key, int value);
 
+// Whether the cfg sets this key of [vkd_projection]; otherwise it stands at its default.
+bool vkd_tap_sets(const vkd_tap_options *tap, const char *key);
+
 // The plain student: the file's bytes without the vkd sections and without the teacher_* keys of [net], all
 // else byte for byte. *text is malloc'ed, (*length) bytes and a NUL behind them; the caller frees it. length
 // may be NULL. The vkd keys are not checked: this also mends a cfg that vkd_cfg_read refuses.

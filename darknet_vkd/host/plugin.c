@@ -168,6 +168,11 @@ static int first_trained_layer(const network *net) {
     return 0;
 }
 
+static bool has_truth_boxes(const network *net) {
+    const layer *last = &net->layers[net->n - 1];
+    return vkd_is_detector(net) && (last->type != REGION || last->coords == 4);
+}
+
 static void check_student_layer(const vkd_plugin *plugin, const network *net, int tap) {
     const vkd_tap_options *o = &plugin->cfg.taps[tap];
     vkd_error err;
@@ -261,8 +266,11 @@ static void make_taps(network *net, vkd_plugin *plugin) {
     // NOLINTNEXTLINE(bugprone-sizeof-expression) an array of pointers
     plugin->taps = allocate((size_t)count, sizeof *plugin->taps);
     plugin->teacher_layer = allocate((size_t)count, sizeof *plugin->teacher_layer);
-    for (int i = 0; i < count; ++i)
+    for (int i = 0; i < count; ++i) {
+        vkd_tap_options *o = &plugin->cfg.taps[i];
+        if (!vkd_tap_sets(o, "foreground") && !has_truth_boxes(net)) o->foreground = 0;
         check_student_layer(plugin, net, i);
+    }
     int keep = resolve_teacher_layers(plugin);
     vkd_error err;
     const char *weights = plugin->only_shapes ? NULL : plugin->teacher_weights;

@@ -209,14 +209,17 @@ static void a_tap_with_one_key(void **state) {
     assert_int_equal(t->rebase, 1);
     assert_true(t->momentum == 0.9f);
     assert_int_equal(t->loss, VKD_OPTION_LOSS_L2);
-    assert_true(t->ratio == 0.2f);
+    assert_true(t->ratio == 2);
     assert_false(t->has_weight);
     assert_true(t->weight == 0);
     assert_int_equal(t->student_norm, VKD_OPTION_STUDENT_STANDARDIZE);
     assert_int_equal(t->pool, VKD_OPTION_POOL_DENSE);
     assert_int_equal(t->warmup, 0);
     assert_int_equal(t->until, 0);
-    assert_int_equal(t->ramp, VKD_OPTION_RAMP_CONSTANT);
+    assert_int_equal(t->ramp, VKD_OPTION_RAMP_LINEAR);
+    assert_true(t->foreground == 0.5f);
+    assert_false(vkd_tap_sets(t, "foreground"));
+    assert_true(vkd_tap_sets(t, "teacher_from"));
     assert_true(t->learning_rate == 1);
     assert_int_equal(t->line, 7);
     assert_int_equal(t->whiten.mode, VKD_OPTION_MODE_STANDARDIZE);
@@ -237,6 +240,15 @@ static void default_map_of_another_loss(void **state) {
     vkd_cfg cfg;
     read_good(STUDENT "[vkd_projection]\nteacher_from=-2\nloss=smooth_l1\nrebase=3", &cfg);
     assert_int_equal(cfg.taps[0].map, VKD_OPTION_MAP_MATRIX_EXP);
+    vkd_cfg_free(&cfg);
+}
+
+// An image as a whole has none.
+static void default_foreground_of_a_pool(void **state) {
+    (void)state;
+    vkd_cfg cfg;
+    read_good(STUDENT "[vkd_projection]\nteacher_from=-2\npool=global", &cfg);
+    assert_true(cfg.taps[0].foreground == 0);
     vkd_cfg_free(&cfg);
 }
 
@@ -263,7 +275,7 @@ static void every_key_arrives(void **state) {
     assert_true(t->momentum == 0.25f);
     assert_true(t->has_weight);
     assert_true(t->weight == 100);
-    assert_true(t->ratio == 0.2f);
+    assert_true(t->ratio == 2);
     assert_int_equal(t->student_norm, VKD_OPTION_STUDENT_NONE);
     assert_int_equal(t->pool, VKD_OPTION_POOL_GLOBAL);
     assert_int_equal(t->warmup, 10);
@@ -498,6 +510,7 @@ int main(void) {
         cmocka_unit_test(a_plain_cfg_has_no_taps),
         cmocka_unit_test(a_tap_with_one_key),
         cmocka_unit_test(default_map_of_another_loss),
+        cmocka_unit_test(default_foreground_of_a_pool),
         cmocka_unit_test(every_key_arrives),
         cmocka_unit_test(weight_zero_is_a_weight),
         cmocka_unit_test(the_writing_is_free),

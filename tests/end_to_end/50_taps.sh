@@ -45,7 +45,7 @@ check taps_loss_falls falls tap0_loss several/several_log.csv
     net 60 "${teacher_keys[@]}"
     student_layers
     tap 1 1 weight=8 warmup=10 until=30 ramp=linear
-    tap 0 0 weight=2 until=40
+    tap 0 0 weight=2 until=40 ramp=constant
 } >schedule.cfg
 check taps_schedule train schedule schedule.cfg -seed 4
 # Batch b of the log is batch b - 1 of the schedule.
@@ -106,7 +106,7 @@ mean_ratio() {
     {
         net 400 "${teacher_keys[@]}"
         student_layers
-        tap 1 1 ratio=0.3
+        tap 1 1 ratio=0.3 ramp=constant
     } >ratio.cfg
     train ratio ratio.cfg -seed 4 || return
     column tap0_ratio ratio/ratio_log.csv |

@@ -85,12 +85,14 @@ predicted() {
 }
 check classifier_predicts predicted
 
-# The taps attach at the first step, which has counted its own images by then.
+# The taps attach at the first step, which has counted its own images by then. A ramp would end elsewhere.
 resumed() {
-    sed s/max_batches=30/max_batches=40/ pool.cfg >longer.cfg
+    sed 's/^pool=global/&\nramp=constant/' pool.cfg >steady.cfg
+    sed s/max_batches=30/max_batches=40/ steady.cfg >longer.cfg
+    classifier steady steady.cfg -seed 3 || return
     classifier whole longer.cfg -seed 3 || return
-    classifier resumed longer.cfg pool/pool.weights -seed 3 || return
-    grep -q "^Loading taps from pool/pool.weights.vkd...Done!" resumed.log || return
+    classifier resumed longer.cfg steady/steady.weights -seed 3 || return
+    grep -q "^Loading taps from steady/steady.weights.vkd...Done!" resumed.log || return
     cmp whole/longer.weights resumed/longer.weights && cmp whole/longer.weights.vkd resumed/longer.weights.vkd
 }
 check classifier_resumes resumed

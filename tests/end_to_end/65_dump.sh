@@ -52,7 +52,7 @@ END
 }
 
 # ---- what is written ----
-cfg plain
+cfg plain foreground=0
 check dump_default dumped plain
 check dump_shapes shapes plain input 2x3x32x32 tap0_student 2x6x8x8 tap0_teacher 2x12x8x8 tap0_target 2x12x8x8 \
     tap0_P 12x6 tap0_loss 1 tap0_dstudent 2x6x8x8 tap0_xi 12x6
