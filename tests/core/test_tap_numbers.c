@@ -249,7 +249,7 @@ static void procrustes_weighs_its_samples(void **state) {
                                                             (double)t[(b * n + i) * locations + l] *
                                                             x[(b * k + c) * locations + l];
             }
-        assert_ok(vkd_stiefel_polar(C, rows, cols, NULL, expected, NULL, work));
+        assert_ok(vkd_stiefel_polar(C, rows, cols, 0, NULL, expected, NULL, work));
         assert_ok(vkd_tap_forward(tap, x, t));
         assert_ok(vkd_tap_update(tap, 1));
         assert_below(relative_floats(tap->projection.V, expected, (size_t)n * k) / EPS32, 30);
