@@ -7,12 +7,6 @@
 static const vkd_tap_shape shape = {3, 3, 4, 3, 7, 4, 3};
 enum { channels_n = 7, channels_k = 3 };
 
-static bool all_are_zero(const float *x, size_t n) {
-    for (size_t i = 0; i < n; ++i)
-        if (x[i] != 0) return false;
-    return true;
-}
-
 // One part on both; what the CPU answers.
 static vkd_status step(twins *w) {
     send_features(w);
