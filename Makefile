@@ -161,6 +161,8 @@ GPU_TESTS := $(filter-out %_on_cpu,$(SHIM_TESTS:$(BUILD)/tests/gpu/%=$(BUILD)/te
 
 LOW_TESTS  := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/numerics/test_*.c tests/core/test_*.c))
 HOST_TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/host/test_*.c tests/patches/test_*.c))
+# Of the whole program on its devices.
+DEVICE_TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/gpu/devices/test_*.c))
 # Programs that tests run: they are no tests themselves.
 HOST_TOOLS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/handover/*.c))
 KILL_AT    := $(BUILD)/tests/interrupt/kill_at.so
@@ -184,7 +186,7 @@ ifeq ($(filter -j%,$(MAKEFLAGS)),)
 MAKEFLAGS += -j$(shell nproc 2>/dev/null || echo 1)
 endif
 
-.PHONY: all tests test test-gpu test-on-gpu gpu-tests gpu-on-cpu kill-test soak lint
+.PHONY: all tests test test-gpu test-on-gpu gpu-tests device-tests gpu-on-cpu kill-test soak lint
 .PHONY: asan tsan tsan-tests valgrind valgrind-run fuzz fuzzers coverage coverage-run
 .PHONY: demo demo-teacher demo-seeds study study-report coco-cfgs coco-check
 .PHONY: bench bench-numerics bench-step bench-gpu bench-on-gpu profile clean deps FORCE
@@ -285,7 +287,7 @@ $(LIBHOST): $(HOST_OBJ) $(BUILD)/sources
 	@rm -f $@
 	$(Q)$(AR) rcs $@ $(HOST_OBJ)
 
--include $(patsubst %.o,%.d,$(VKD_OBJ) $(HOST_OBJ) $(SHIM_OBJ)) $(addsuffix .d,$(LOW_TESTS) $(SHIM_TESTS) $(BENCH_SHIM) $(HOST_TESTS) $(HOST_TOOLS) $(FUZZERS) $(REPLAYS) $(BENCH_PROGRAM) $(BENCH_STEP))
+-include $(patsubst %.o,%.d,$(VKD_OBJ) $(HOST_OBJ) $(SHIM_OBJ)) $(addsuffix .d,$(LOW_TESTS) $(SHIM_TESTS) $(BENCH_SHIM) $(HOST_TESTS) $(DEVICE_TESTS) $(HOST_TOOLS) $(FUZZERS) $(REPLAYS) $(BENCH_PROGRAM) $(BENCH_STEP))
 
 # ---- COCO -----------------------------------------------------------------------------------------------------
 
@@ -334,15 +336,19 @@ bench-on-gpu: $(BUILD)/tests/on_gpu/bench_device_tap
 bench-gpu:
 	@NVCC='$(NVCC)' scripts/test_gpu.sh $(WITHIN)/gpu GPU=1 bench-on-gpu
 
-gpu-tests: $(GPU_TESTS)
+gpu-tests: $(GPU_TESTS) $(DEVICE_TESTS)
 test-on-gpu: gpu-tests $(DARKNET)
-	@BUILD="$(AT_BUILD)" DARKNET="$(AT_DARKNET)" scripts/run_tests.sh $(GPU_TESTS) $(wildcard tests/gpu/*.sh)
+	@BUILD="$(AT_BUILD)" DARKNET="$(AT_DARKNET)" scripts/run_tests.sh $(GPU_TESTS) $(DEVICE_TESTS) $(wildcard tests/gpu/*.sh)
 
 # The whole program where a CPU stands in for the GPU (tests/gpu/toolkit): slow, and true to the order of things.
 gpu-on-cpu:
 	@tests/gpu/toolkit/build.sh "$(AT_BUILD)/toolkit"
-	+@CFLAGS='$(CFLAGS) -DVKD_DEVICE_LAUNCH=8,4,3' $(WITHIN)/gpu_on_cpu GPU=1 CUDNN=0 ARCH= NVCC="$$PWD/tests/gpu/toolkit/nvcc" CUDA="$(AT_BUILD)/toolkit" all
-	@BUILD="$(AT_BUILD)/gpu_on_cpu" DARKNET="$(AT_BUILD)/gpu_on_cpu/darknet/darknet" scripts/run_tests.sh tests/gpu/90_training.sh
+	+@CFLAGS='$(CFLAGS) -DVKD_DEVICE_LAUNCH=8,4,3' $(WITHIN)/gpu_on_cpu GPU=1 CUDNN=0 ARCH= \
+	    NVCC="$$PWD/tests/gpu/toolkit/nvcc" CUDA="$(AT_BUILD)/toolkit" all device-tests
+	@BUILD="$(AT_BUILD)/gpu_on_cpu" DARKNET="$(AT_BUILD)/gpu_on_cpu/darknet/darknet" scripts/run_tests.sh \
+	    $(DEVICE_TESTS:$(BUILD)/%=$(BUILD)/gpu_on_cpu/%) $(wildcard tests/gpu/*.sh)
+
+device-tests: $(DEVICE_TESTS)
 
 # Where there is no GPU it says so, and that is no failure.
 test-gpu:
@@ -351,7 +357,7 @@ test-gpu:
 # An allocator that fails on demand, in this one program.
 $(BUILD)/tests/core/test_no_memory: TEST_LDFLAGS = $(foreach f,malloc calloc realloc free,-Wl,--wrap=$f)
 
-$(HOST_TESTS) $(HOST_TOOLS) $(BENCH_STEP): $(BUILD)/tests/%: tests/%.c $(DARKNET) $(BUILD)/flags
+$(HOST_TESTS) $(DEVICE_TESTS) $(HOST_TOOLS) $(BENCH_STEP): $(BUILD)/tests/%: tests/%.c $(DARKNET) $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(SAY)
 	$(Q)$(CC) $(VKD_CFLAGS) $(HOST_TEST_CFLAGS) -Itests -MMD -MP -MF $@.d $< -o $@ -Wl,--start-group $(HOST)/libdarknet.a \

@@ -9,6 +9,7 @@
 #include "numerics/stiefel.h"
 
 #include <cblas.h>
+#include <float.h>
 #include <math.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -17,6 +18,9 @@
 // With the student's rate and the loss's own scale P hardly moves, so its step is an angle: each column
 // turns by about this many radians in an update at full rate.
 static const double step_angle = 0.02;
+// Relative to its largest singular value, the cross-covariance is a sum of gradients in float32 to this. What
+// is below is their rounding, and turns nothing.
+static const double cross_precision = 8 * FLT_EPSILON;
 // Above it, times sqrt(cols), one Newton-Schulz step restores V'V = I.
 static const double defect_limit = 1e-6;
 
@@ -223,7 +227,8 @@ vkd_status vkd_projection_move(vkd_projection *p, double length) {
     size_t size = (size_t)p->rows * (size_t)p->cols;
     if (is_fixed(p)) return VKD_OK;
     if (p->map == VKD_OPTION_MAP_PROCRUSTES) {
-        vkd_status status = vkd_stiefel_polar(p->cross, p->rows, p->cols, p->V, p->V, NULL, p->work);
+        vkd_status status =
+            vkd_stiefel_polar(p->cross, p->rows, p->cols, cross_precision, p->V, p->V, NULL, p->work);
         return status ? status : mend(p);
     }
     double norm = frobenius_norm(p->momentum, size);

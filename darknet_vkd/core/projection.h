@@ -67,7 +67,8 @@ bool vkd_projection_is_isometry(const vkd_projection *p);
 
 // One step of V down the gradient, then gradient = 0. `rate` scales the step's angle: 1 turns a column by
 // about 0.02 radians whatever the loss's scale. V is unchanged where the gradient is zero or not finite, and
-// for map=frozen and map=identity. map=procrustes has no step: V is the best point for the average, whatever the rate.
+// for map=frozen and map=identity. map=procrustes has no step: V is the best point for the average, whatever
+// the rate.
 vkd_status vkd_projection_update(vkd_projection *p, double rate);
 
 /*

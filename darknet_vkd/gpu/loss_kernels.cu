@@ -2,29 +2,30 @@
 
 #include "gpu/block.cuh"
 
-// A block walks over stretches of one row each, so that neighbouring threads stay on neighbouring samples.
 enum { stretch_of_a_thread = 8 };
-
-typedef struct stretches {
-    long long count, of_row;
-    int width;
-} stretches;
-
-static __device__ stretches cut(int rows, int samples) {
-    const int width = (int)blockDim.x * stretch_of_a_thread;
-    const long long of_row = (samples + width - 1) / width;
-    const stretches s = {rows * of_row, of_row, width};
-    return s;
-}
-
-#define EACH_STRETCH(at, s)                                                                                  \
-    for (long long at = (long long)blockIdx.x; at < (s).count; at += (long long)gridDim.x)
-#define EACH_OF_STRETCH(j, begin, s, samples)                                                                \
-    for (int j = (begin) + (int)threadIdx.x; j < (begin) + (s).width && j < (samples); j += (int)blockDim.x)
 
 static __device__ void leave(double sum, double *partial) {
     sum = vkd_block_sum(sum);
     if (threadIdx.x == 0) partial[blockIdx.x] = sum;
+}
+
+// Of (rows,samples), with the weights s of the columns, or NULL. A block walks over stretches of one row
+// each, so that neighbouring threads stay on neighbouring samples. each(at, weight) for every element; the
+// two sums that it adds to are left as partial sums.
+template <class F>
+static __device__ void each_in_stretches(int rows, int samples, const float *s, double *loss, double *stretch,
+                                         F each) {
+    const int width = (int)blockDim.x * stretch_of_a_thread;
+    const long long of_row = (samples + width - 1) / width, count = rows * of_row;
+    double sum = 0, own = 0;
+    for (long long at = (long long)blockIdx.x; at < count; at += (long long)gridDim.x) {
+        const size_t row = (size_t)(at / of_row) * samples;
+        const int begin = (int)(at % of_row) * width;
+        for (int j = begin + (int)threadIdx.x; j < begin + width && j < samples; j += (int)blockDim.x)
+            each(row + j, s ? s[j] : 1, &sum, &own);
+    }
+    leave(sum, loss);
+    leave(own, stretch);
 }
 
 static __global__ void squares(const float *x, size_t count, bool add, double *partial) {
@@ -40,22 +41,15 @@ void vkd_gpu_squares(const vkd_launch *launch, const float *x, size_t count, boo
 
 static __global__ void isometric(const float *X, int rows, int samples, float c, const float *s, float *dX,
                                  float *weighted, double *loss, double *stretch) {
-    const stretches all = cut(rows, samples);
-    double sum = 0, own = 0;
-    EACH_STRETCH(at, all) {
-        const size_t row = (size_t)(at / all.of_row) * samples;
-        const int begin = (int)(at % all.of_row) * all.width;
-        EACH_OF_STRETCH(j, begin, all, samples) {
-            const float x = X[row + j], u = dX[row + j], weight = s ? s[j] : 1;
-            const double square = (double)weight * x * x;
-            own += square;
-            sum += square - 2 * ((double)weight * x * u);
-            dX[row + j] = weight * (2 * c * (x - u));
-            if (s) weighted[row + j] = sqrtf(weight) * x;
-        }
-    }
-    leave(sum, loss);
-    leave(own, stretch);
+    const auto each = [=](size_t at, float weight, double *sum, double *own) {
+        const float x = X[at], u = dX[at];
+        const double square = (double)weight * x * x;
+        *own += square;
+        *sum += square - 2 * ((double)weight * x * u);
+        dX[at] = weight * (2 * c * (x - u));
+        if (s) weighted[at] = sqrtf(weight) * x;
+    };
+    each_in_stretches(rows, samples, s, loss, stretch, each);
 }
 
 void vkd_gpu_isometric(const vkd_launch *launch, const float *X, int rows, int samples, float c,
@@ -78,26 +72,19 @@ void vkd_gpu_scale_by_roots(const vkd_launch *launch, float *Z, int rows, int sa
 
 static __global__ void residual(float *e, const float *T, int rows, int samples, bool smooth_l1,
                                 const float *s, double *loss, double *stretch) {
-    const stretches all = cut(rows, samples);
-    double sum = 0, own = 0;
-    EACH_STRETCH(at, all) {
-        const size_t row = (size_t)(at / all.of_row) * samples;
-        const int begin = (int)(at % all.of_row) * all.width;
-        EACH_OF_STRETCH(j, begin, all, samples) {
-            const float p = e[row + j], t = T[row + j], weight = s ? s[j] : 1, f = p - t;
-            const double exact = (double)p - t, size = fabs(exact);
-            own += (double)weight * p * p;
-            if (smooth_l1) {
-                sum += weight * (size < 1 ? exact * exact / 2 : size - 0.5);
-                e[row + j] = weight * (f < -1 ? -1 : f > 1 ? 1 : f);
-            } else {
-                sum += weight * exact * exact;
-                e[row + j] = 2 * weight * f;
-            }
+    const auto each = [=](size_t at, float weight, double *sum, double *own) {
+        const float p = e[at], t = T[at], f = p - t;
+        const double exact = (double)p - t, size = fabs(exact);
+        *own += (double)weight * p * p;
+        if (smooth_l1) {
+            *sum += weight * (size < 1 ? exact * exact / 2 : size - 0.5);
+            e[at] = weight * (f < -1 ? -1 : f > 1 ? 1 : f);
+        } else {
+            *sum += weight * exact * exact;
+            e[at] = 2 * weight * f;
         }
-    }
-    leave(sum, loss);
-    leave(own, stretch);
+    };
+    each_in_stretches(rows, samples, s, loss, stretch, each);
 }
 
 void vkd_gpu_residual(const vkd_launch *launch, float *e, const float *T, int rows, int samples,

@@ -2,6 +2,8 @@
 
 #include "host/run.h"
 
+#include "darknet.h"
+
 #include <ctype.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -103,6 +105,10 @@ static const command *find_command(int argc, char *const *argv) {
 
 static void check_flag(int argc, char *const *argv, int i, const char *name) {
     if (vkd_flag_lacks_value(argc, argv, i)) vkd_fail("darknet %s: %s needs a value", name, argv[i]);
+    // On the CPU their networks would be averaged with what no GPU has brought.
+    if (!strcmp(argv[i], "-gpus") && strchr(argv[i + 1], ',') && gpu_index < 0)
+        vkd_fail("darknet %s: -gpus: found \"%s\" in a run on the CPU; expected one number, or a run on GPUs",
+                 name, argv[i + 1]);
     if (!has(numbers, argv[i])) return;
     char *end;
     (void)strtod(argv[i + 1], &end);

@@ -108,6 +108,9 @@ void vkd_device_copy_free(float *x);
 void vkd_teacher_keep(network *teacher, const int *kept, int count);
 // What it keeps in memory: weights, workspace and outputs.
 size_t vkd_teacher_bytes(const network *teacher);
+// Layers whose forward pass writes all of its output, from what other layers' outputs are at that time: it
+// lies in the block that they share.
+bool vkd_teacher_shares_output(const layer *l);
 // For teacher_memory.c: whether layer i, a shortcut, can be the end of the convolution above it, if nothing
 // else reads that one. It is where both have the same output.
 bool vkd_teacher_may_join(const network *teacher, int i);

@@ -44,24 +44,13 @@ static bool is_read(const network *net, int i) {
     return false;
 }
 
+// What has no output in the teacher's block has none on the device; of heads nobody wants any.
 static void check_layer(const network *teacher, const char *cfg_path, int i) {
     const layer *l = &teacher->layers[i];
-    switch (l->type) {
-    case CONVOLUTIONAL:
-        if (l->xnor || l->binary) refuse_layer(teacher, cfg_path, i);
-        return;
-    case MAXPOOL:
-    case AVGPOOL:
-    case ROUTE:
-    case SHORTCUT:
-    case UPSAMPLE:
-    case REORG:
-    case BATCHNORM:
-    case DROPOUT:
-        return;
-    default:
-        if (!is_head(l) || is_read(teacher, i)) refuse_layer(teacher, cfg_path, i);
-    }
+    bool is_binary = l->type == CONVOLUTIONAL && (l->xnor || l->binary);
+    bool is_spare = is_head(l) && !is_read(teacher, i);
+    if (is_binary || !(vkd_teacher_shares_output(l) || l->type == DROPOUT || is_spare))
+        refuse_layer(teacher, cfg_path, i);
 }
 
 void vkd_teacher_to_device(network *teacher, const char *cfg_path) {

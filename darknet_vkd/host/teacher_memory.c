@@ -34,9 +34,8 @@ static size_t values_of(const layer *l) {
     return (size_t)l->outputs * (size_t)l->batch;
 }
 
-// Layers whose forward pass writes all of its output, from what other layers' outputs are at that time. Heads
-// keep theirs, and a delta that they write in inference too; recurrent layers hold a state.
-static bool shares_output(const layer *l) {
+// Heads keep their outputs, and a delta that they write in inference too; recurrent layers hold a state.
+bool vkd_teacher_shares_output(const layer *l) {
     switch (l->type) {
     case CONVOLUTIONAL:
     case MAXPOOL:
@@ -70,7 +69,7 @@ static void drop_training_buffers(layer *l) {
         drop(&l->mean_delta);
         drop(&l->variance_delta);
     }
-    if (shares_output(l)) drop(&l->delta);
+    if (vkd_teacher_shares_output(l)) drop(&l->delta);
 }
 
 // ---- the block
@@ -99,7 +98,7 @@ static size_t workspace_of(const network *net, const layer *l) {
 static void lifetimes(const network *net, const int *kept, int count, vkd_lifetime *life) {
     for (int i = 0; i < net->n; ++i) {
         const layer *l = &net->layers[i];
-        life[i] = (vkd_lifetime){shares_output(l) ? lines(values_of(l)) : 0, kept ? i : net->n,
+        life[i] = (vkd_lifetime){vkd_teacher_shares_output(l) ? lines(values_of(l)) : 0, kept ? i : net->n,
                                  workspace_of(net, l)};
     }
     for (int i = 0; i < net->n && kept; ++i) {
@@ -122,7 +121,7 @@ static void lifetimes(const network *net, const int *kept, int count, vkd_lifeti
 void vkd_teacher_let_go(network *net) {
     for (int i = 0; i < net->n; ++i) {
         layer *l = &net->layers[i];
-        if (shares_output(l)) *PLACE(net, l, output) = NULL;
+        if (vkd_teacher_shares_output(l)) *PLACE(net, l, output) = NULL;
         if (l->type == MAXPOOL) *PLACE(net, l, indexes) = NULL;
         if (l->type == BATCHNORM) *PLACE(net, l, x) = NULL;
     }
@@ -136,7 +135,7 @@ void vkd_teacher_let_go(network *net) {
 static void share(network *net, const vkd_lifetime *life, const size_t *offset) {
     for (int i = 0; i < net->n; ++i) {
         layer *l = &net->layers[i];
-        if (shares_output(l)) *PLACE(net, l, output) = net->workspace + offset[i] * LINE;
+        if (vkd_teacher_shares_output(l)) *PLACE(net, l, output) = net->workspace + offset[i] * LINE;
         if (l->type == SHORTCUT && !life[i].size) *PLACE(net, l, output) = *PLACE(net, &l[-1], output);
         if (l->type == MAXPOOL) *PLACE(net, l, indexes) = (int *)net->workspace;
         // Its copy of the input, which it writes over.
@@ -177,7 +176,7 @@ void vkd_teacher_free_training(network *net) {
     for (int i = 0; i < net->n; ++i) {
         layer *l = &net->layers[i];
         drop_training_buffers(l);
-        if (shares_output(l)) drop(&l->output);
+        if (vkd_teacher_shares_output(l)) drop(&l->output);
         if (l->type == MAXPOOL) free(l->indexes), l->indexes = NULL;
     }
     drop(&net->input); // it looks at the student's
@@ -197,7 +196,7 @@ static size_t block_of(const network *net) {
         const layer *l = &net->layers[i];
         size_t end = workspace_of(net, l);
         if (end > most) most = end;
-        if (!shares_output(l)) continue;
+        if (!vkd_teacher_shares_output(l)) continue;
         end = (size_t)(l->output - net->workspace) / LINE + lines(values_of(l));
         if (end > most) most = end;
     }
@@ -213,7 +212,7 @@ static size_t own_bytes(const layer *l) {
                                  l->rolling_mean, l->rolling_variance, l->mean,   l->variance,
                                  l->mean_delta,   l->variance_delta};
     size_t floats = 0;
-    for (size_t b = shares_output(l) ? 1 : 0; b < sizeof of_outputs / sizeof *of_outputs; ++b)
+    for (size_t b = vkd_teacher_shares_output(l) ? 1 : 0; b < sizeof of_outputs / sizeof *of_outputs; ++b)
         if (of_outputs[b] && !(b && of_outputs[b] == l->output)) floats += values_of(l);
     for (size_t b = 0; b < sizeof of_weights / sizeof *of_weights; ++b)
         if (of_weights[b]) floats += weights;

@@ -36,10 +36,11 @@ static vkd_status decompose(double *C, int n, int k, factors f, double *scratch)
                : VKD_SINGULAR;
 }
 
-static int numerical_rank(const double *sigma, int n, int k) {
+static int numerical_rank(const double *sigma, int n, int k, double precision) {
+    const double least = fmax(n * DBL_EPSILON, precision) * sigma[0];
     int rank = 0;
     for (int i = 0; i < k; ++i)
-        rank += sigma[i] > n * DBL_EPSILON * sigma[0];
+        rank += sigma[i] > least;
     return rank;
 }
 
@@ -48,8 +49,8 @@ static int numerical_rank(const double *sigma, int n, int k) {
 // Of rank r < k: every maximiser is A_r B_r' + N, N an isometry from the kernel of C, spanned by B_0, into
 // the complement of A_r. The nearest one to P_0 takes for N the polar factor of what P_0 does there, (I - A_r
 // A_r') P_0 B_0 B_0'. Added to A_r B_r', with singular values of 1, that is one more decomposition.
-static vkd_status by_svd(const double *C, int n, int k, const float *previous, double *P, int *rank,
-                         double *work) {
+static vkd_status by_svd(const double *C, int n, int k, double precision, const float *previous, double *P,
+                         int *rank, double *work) {
     const size_t nk = (size_t)n * k, kk = (size_t)k * k;
     double *copy = work;
     factors f = {.At = copy + nk, .B = copy + 2 * nk, .sigma = copy + 2 * nk + kk};
@@ -57,7 +58,7 @@ static vkd_status by_svd(const double *C, int n, int k, const float *previous, d
     memcpy(copy, C, nk * sizeof *C);
     vkd_status status = decompose(copy, n, k, f, scratch);
     if (status != VKD_OK) return status;
-    *rank = numerical_rank(f.sigma, n, k);
+    *rank = numerical_rank(f.sigma, n, k, precision);
     const int r = *rank;
     if (r < k && previous) {
         const double *A = f.At, *B0 = f.B + (size_t)r * k; // B0 (k-r,k) = B_0'
@@ -175,15 +176,15 @@ static vkd_status by_iteration(const double *C, int n, int k, double *P, double 
     return status;
 }
 
-vkd_status vkd_stiefel_polar(const double *C, int n, int k, const float *previous, float *P, int *rank,
-                             double *work) {
+vkd_status vkd_stiefel_polar(const double *C, int n, int k, double precision, const float *previous, float *P,
+                             int *rank, double *work) {
     if (k < 1 || n < k) return VKD_INVALID_ARGUMENT;
     const size_t nk = (size_t)n * k;
     if (!vkd_all_finite_double(C, nk)) return VKD_NOT_FINITE;
     double *product = work;
     int found = k;
     vkd_status status = by_iteration(C, n, k, product, work + nk);
-    if (status != VKD_OK) status = by_svd(C, n, k, previous, product, &found, work + nk);
+    if (status != VKD_OK) status = by_svd(C, n, k, precision, previous, product, &found, work + nk);
     if (status != VKD_OK) return status;
     if (!vkd_all_finite_double(product, nk)) return VKD_NOT_FINITE;
     vkd_narrow(product, nk, P);

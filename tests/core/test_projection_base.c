@@ -157,6 +157,30 @@ static void descends(void **state) {
             }
 }
 
+// Of fewer samples than channels: what the gradient says nothing of is turned by no rounding of it.
+static void procrustes_of_few_samples(void **state) {
+    (void)state;
+    for (size_t s = 0; s < COUNT(shapes); ++s) {
+        vkd_projection p = make(VKD_OPTION_MAP_PROCRUSTES, 1, 0.75f, shapes[s][0], shapes[s][1]);
+        vkd_projection rounded = make(VKD_OPTION_MAP_PROCRUSTES, 1, 0.75f, shapes[s][0], shapes[s][1]);
+        const size_t size = (size_t)p.rows * (size_t)p.cols;
+        float *u = normal_floats((size_t)p.rows, 3), *v = normal_floats((size_t)p.cols, 4);
+        for (int i = 0; i < 3; ++i) {
+            for (size_t j = 0; j < size; ++j) {
+                p.gradient[j] = u[j / (size_t)p.cols] * v[j % (size_t)p.cols];
+                rounded.gradient[j] = nextafterf(p.gradient[j], j % 3 ? 9 : -9);
+            }
+            assert_ok(vkd_projection_update(&p, 1));
+            assert_ok(vkd_projection_update(&rounded, 1));
+            assert_below(relative_floats(rounded.V, p.V, size), 1e-5);
+        }
+        free(u);
+        free(v);
+        vkd_projection_free(&p);
+        vkd_projection_free(&rounded);
+    }
+}
+
 // V = polar of the plain mean at first, then of the exponential one; the rate does not matter.
 static void procrustes_averages(void **state) {
     (void)state;
@@ -173,7 +197,7 @@ static void procrustes_averages(void **state) {
                 mean[j] = keep * mean[j] - (1 - keep) * g[j];
             memcpy(p.gradient, g, size * sizeof *g);
             assert_ok(vkd_projection_update(&p, i % 2 ? 1 : 1e-3));
-            assert_ok(vkd_stiefel_polar(mean, p.rows, p.cols, expected, expected, NULL, work));
+            assert_ok(vkd_stiefel_polar(mean, p.rows, p.cols, 0, expected, expected, NULL, work));
             assert_below(relative_floats(p.V, expected, size) / EPS32, 2);
             assert_below(p.defect / (sqrt(p.cols) * EPS32), 2);
             free(g);
@@ -243,6 +267,7 @@ int main(void) {
         cmocka_unit_test(first_step_is_the_same),
         cmocka_unit_test(descends),
         cmocka_unit_test(procrustes_averages),
+        cmocka_unit_test(procrustes_of_few_samples),
         cmocka_unit_test(procrustes_stays),
         cmocka_unit_test(procrustes_finds_a_planted_map),
     };

@@ -1,4 +1,5 @@
 #include "reference_tap.h"
+#include "tap_support.h"
 
 #include "numerics/stiefel.h"
 
@@ -13,35 +14,14 @@ static vkd_tap_options options_of(int map) {
     };
 }
 
-static size_t student_size(const vkd_tap_shape *s) {
-    return (size_t)s->batch * s->k * s->h * s->w;
-}
-
-static size_t teacher_size(const vkd_tap_shape *s) {
-    return (size_t)s->batch * s->n * s->th * s->tw;
-}
-
 static vkd_tap *make(const vkd_tap_options *o, vkd_tap_shape s) {
     vkd_tap *tap;
     assert_ok(vkd_tap_create(&tap, o, s, 11, 2));
     return tap;
 }
 
-// x with channels of unlike means and scales.
 static float *student(const vkd_tap_shape *s) {
-    size_t size = student_size(s);
-    float *x = normal_floats(size, 40);
-    for (size_t i = 0; i < size; ++i) {
-        int c = (int)(i / (size_t)(s->h * s->w)) % s->k;
-        x[i] = x[i] * (float)(1 + c) / 2 + 0.5f - (float)c;
-    }
-    return x;
-}
-
-static bool all_are_zero(const float *x, size_t n) {
-    for (size_t i = 0; i < n; ++i)
-        if (x[i] != 0) return false;
-    return true;
+    return student_floats(s, 40);
 }
 
 // G (n,k) as the projection has it, whichever way it is stored.
@@ -63,21 +43,6 @@ static void take_tangent(double *G, const double *P, int n, int k) {
                 for (int r = 0; r < n; ++r)
                     G[i * k + j] -= P[i * k + a] * held[r * k + a] * P[r * k + j];
     free(held);
-}
-
-// What the gradient is a difference of: normalising takes dX's mean and its part along X away, which may
-// leave nothing. |dX| = |2c P'(P X - T)| <= 2 sqrt(c loss).
-static double size_before_cancelling(const vkd_tap *tap, double loss) {
-    const vkd_tap_shape *s = &tap->shape;
-    bool by_sample = tap->options.student_norm == VKD_OPTION_STUDENT_LAYERNORM;
-    int scales = by_sample                                                     ? tap->samples.count
-                 : tap->options.student_norm == VKD_OPTION_STUDENT_STANDARDIZE ? s->k
-                                                                               : 0;
-    double largest = 1;
-    for (int i = 0; i < scales; ++i)
-        largest = i && largest > tap->student.inv_std[i] ? largest : tap->student.inv_std[i];
-    double c = s->batch / ((double)s->n * tap->samples.count), pool = (double)s->h * s->w / tap->locations;
-    return largest * 2 * sqrt(c * loss / pool);
 }
 
 static const double test_gain = 0.625;
@@ -178,16 +143,12 @@ static void gradients(void **state) {
             }
 }
 
-// One location, one image, one channel, and all of them: a covariance of zero.
 static void degenerate_shapes(void **state) {
     (void)state;
-    const vkd_tap_shape shapes[] = {{1, 1, 1, 1, 1, 1, 1}, {1, 3, 1, 1, 5, 1, 1}, {1, 5, 1, 1, 3, 7, 2},
-                                    {4, 1, 3, 2, 1, 3, 2}, {1, 2, 3, 2, 3, 1, 1}, {2, 1, 1, 1, 4, 2, 2},
-                                    {2, 4, 2, 3, 1, 4, 6}};
-    for (size_t i = 0; i < COUNT(shapes); ++i) {
+    for (size_t i = 0; i < COUNT(degenerate_grids); ++i) {
         for (int loss = VKD_OPTION_LOSS_L2; loss <= VKD_OPTION_LOSS_SMOOTH_L1; ++loss) {
-            check_options(VKD_OPTION_MAP_MATRIX_EXP, loss, &shapes[i], true);
-            check_options(VKD_OPTION_MAP_LINEAR, loss, &shapes[i], true);
+            check_options(VKD_OPTION_MAP_MATRIX_EXP, loss, &degenerate_grids[i], true);
+            check_options(VKD_OPTION_MAP_LINEAR, loss, &degenerate_grids[i], true);
         }
     }
 }

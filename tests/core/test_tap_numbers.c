@@ -1,12 +1,9 @@
 // What a tap does with dead layers, constant channels, single samples, numbers too large or too small; and
 // the values that its random gradients elsewhere do not tell apart: the gain's start, the statistic of
 // procrustes.
-#include "../numerics/support.h"
+#include "tap_support.h"
 
-#include "core/tap.h"
 #include "numerics/polar.h"
-
-#include <stdbool.h>
 
 static const vkd_tap_shape tall = {2, 3, 2, 3, 5, 4, 6}, wide = {2, 6, 3, 2, 4, 3, 2};
 
@@ -26,24 +23,10 @@ static vkd_tap_options options_of(int map, int student_norm, int mode) {
     };
 }
 
-static size_t student_size(const vkd_tap_shape *s) {
-    return (size_t)s->batch * s->k * s->h * s->w;
-}
-
-static size_t teacher_size(const vkd_tap_shape *s) {
-    return (size_t)s->batch * s->n * s->th * s->tw;
-}
-
 static vkd_tap *make(const vkd_tap_options *o, vkd_tap_shape s) {
     vkd_tap *tap;
     assert_ok(vkd_tap_create(&tap, o, s, 3, 0));
     return tap;
-}
-
-static bool all_zero(const float *x, size_t n) {
-    for (size_t i = 0; i < n; ++i)
-        if (x[i] != 0) return false;
-    return true;
 }
 
 static double squares(const float *x, size_t n) {
@@ -88,7 +71,7 @@ static void gain_waits_for_a_feature(void **state) {
             x[i] *= 37;
         for (int batch = 0; batch < 3; ++batch) {
             assert_ok(vkd_tap_forward(late, dead ? zero : x, dead ? t : zero));
-            assert_true(late->student.gain == 0 && late->loss == 0 && all_zero(late->dx, in));
+            assert_true(late->student.gain == 0 && late->loss == 0 && all_are_zero(late->dx, in));
             assert_true(vkd_tap_weigh(late, x, 1) == 0);
             assert_int_equal(late->idle, batch + 1);
             assert_ok(vkd_tap_update(late, 1));
@@ -187,7 +170,7 @@ static void overflows(void **state) {
                 for (size_t i = 0; i < k; ++i)
                     huge[i] = 3e38f * tap->projection.V[i];
                 assert_int_equal(vkd_tap_forward(tap, huge, &t), VKD_NOT_FINITE);
-                assert_true(tap->loss == 0 && all_zero(tap->dx, k) && tap->refused == 1);
+                assert_true(tap->loss == 0 && all_are_zero(tap->dx, k) && tap->refused == 1);
                 assert_int_equal(tap->idle, 0);
                 assert_true(vkd_tap_weigh(tap, x, 1) == 0 && tap->idle == 1);
                 tap->idle = 0;
@@ -249,7 +232,7 @@ static void procrustes_weighs_its_samples(void **state) {
                                                             (double)t[(b * n + i) * locations + l] *
                                                             x[(b * k + c) * locations + l];
             }
-        assert_ok(vkd_stiefel_polar(C, rows, cols, NULL, expected, NULL, work));
+        assert_ok(vkd_stiefel_polar(C, rows, cols, 0, NULL, expected, NULL, work));
         assert_ok(vkd_tap_forward(tap, x, t));
         assert_ok(vkd_tap_update(tap, 1));
         assert_below(relative_floats(tap->projection.V, expected, (size_t)n * k) / EPS32, 30);

@@ -5,45 +5,16 @@
 pictures 12
 check classifier_teacher teacher
 
-# A class is a word in the picture's path.
-mkdir sorted
-printf 'evenclass\noddclass\n' >classes
-for picture in images/*.ppm; do
-    number=${picture#images/p}
-    number=${number%.ppm}
-    class=evenclass
-    [ $((10#$number % 2)) -eq 0 ] || class=oddclass
-    cp "$picture" "sorted/${class}_$number.ppm"
-done
-ls -d "$work"/sorted/*.ppm >sorted.txt
-
-student() {
-    conv 4 2 3 leaky bn
-    conv 6 2 3 leaky bn
-    conv 2 1 1 linear
-    printf '\n[avgpool]\n\n[softmax]\ngroups=1\n'
-}
-# classifier NAME CFG ARGUMENT...
-classifier() {
-    local name=$1 cfg=$2
-    shift 2
-    mkdir -p "$name"
-    printf 'classes=2\ntrain=sorted.txt\nvalid=sorted.txt\nlabels=classes\nbackup=%s\ntop=1\n' "$name" >"$name.data"
-    timeout 120 "$DARKNET" classifier train "$name.data" "$cfg" "$@" >"$name.log" 2>&1 </dev/null || {
-        echo "exit status $?"
-        tail -n 10 "$name.log"
-        return 1
-    }
-}
+sort_pictures
 
 {
     net 30
-    student
+    classifier_layers
 } >plain.cfg
 for how in weight=0 ratio=0.5 pool=global; do
     {
         net 30 "${teacher_keys[@]}"
-        student
+        classifier_layers
         tap 1 1 $how
     } >"${how%=*}.cfg"
 done
@@ -99,7 +70,7 @@ check classifier_resumes resumed
 # Calibrated on the pictures of a classifier, inside the run and before it.
 {
     net 30 "${teacher_keys[@]}"
-    student
+    classifier_layers
     printf '\n[vkd_whiten]\nmode=standardize\nstatistics=calibrated\nimages=5\n'
     tap 1 1 pool=global
 } >calibrated.cfg
@@ -116,7 +87,7 @@ sed 's/backup=.*/backup=r/' pool.data >r.data
 for key in foreground=0.5 mask_padding=1; do
     {
         net 30 "${teacher_keys[@]}"
-        student
+        classifier_layers
         tap 1 1 $key
     } >wrong.cfg
     reason="found 0.5; a network that ends in [softmax] has no truth boxes, expected 0"

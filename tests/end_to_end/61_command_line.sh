@@ -31,6 +31,8 @@ refused value_missing "darknet detector: -thresh needs a value" detector test a 
 refused value_is_a_flag "darknet detector: -thresh needs a value" detector test a b c d -thresh -out x
 refused value_is_no_number 'darknet detector: -thresh: found "half"; expected a number' detector test a b -thresh half
 refused negative_seed '-seed: found "-1"; expected an integer >= 0' detector train a b -seed -1
+refused gpus_of_the_cpu 'darknet classifier: -gpus: found "0,1" in a run on the CPU; expected one number, or a run on GPUs' \
+    classifier train a b -gpus 0,1 -nogpu
 refused negative_seed_elsewhere '-seed: found "-1"; expected an integer >= 0' classifier train a b -seed -1
 refused negative_images '-images: found "-3"; expected an integer from 1 to 1000000' vkd dump a b -out x -images -3
 refused epochs_flag "detector train: -mAP_epochs needs a value" detector train a b -mAP_epochs -clear

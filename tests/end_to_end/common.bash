@@ -12,6 +12,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work" || exit 1
 status=0
+: "${TRAIN_TIMEOUT:=120}" # seconds for one training
 
 # A Python with NumPy: the first on the path, or Debian's.
 python=
@@ -128,7 +129,44 @@ train() {
     local name=$1 cfg=$2
     shift 2
     data_file "$name"
-    timeout 120 "$DARKNET" detector train "$name.data" "$cfg" "$@" >"$name.log" 2>&1 </dev/null || {
+    timeout "$TRAIN_TIMEOUT" "$DARKNET" detector train "$name.data" "$cfg" "$@" >"$name.log" 2>&1 </dev/null || {
+        echo "exit status $?"
+        tail -n 10 "$name.log"
+        return 1
+    }
+}
+
+# sort_pictures: the same pictures for a classifier, sorted.txt and classes: a class is a word in the picture's path.
+sort_pictures() {
+    local picture number class
+    mkdir sorted
+    printf 'evenclass\noddclass\n' >classes
+    for picture in images/*.ppm; do
+        number=${picture#images/p}
+        number=${number%.ppm}
+        class=evenclass
+        [ $((10#$number % 2)) -eq 0 ] || class=oddclass
+        cp "$picture" "sorted/${class}_$number.ppm"
+    done
+    ls -d "$work"/sorted/*.ppm >sorted.txt
+}
+
+# A student that tells them apart: layer 1 is the one to tap, as above.
+classifier_layers() {
+    conv 4 2 3 leaky bn
+    conv 6 2 3 leaky bn
+    conv 2 1 1 linear
+    printf '\n[avgpool]\n\n[softmax]\ngroups=1\n'
+}
+
+# classifier NAME CFG ARGUMENT...: as `train`, of a classifier on the pictures in $list.
+list=sorted.txt
+classifier() {
+    local name=$1 cfg=$2
+    shift 2
+    mkdir -p "$name"
+    printf 'classes=2\ntrain=%s\nvalid=%s\nlabels=classes\nbackup=%s\ntop=1\n' "$list" "$list" "$name" >"$name.data"
+    timeout "$TRAIN_TIMEOUT" "$DARKNET" classifier train "$name.data" "$cfg" "$@" >"$name.log" 2>&1 </dev/null || {
         echo "exit status $?"
         tail -n 10 "$name.log"
         return 1

@@ -93,6 +93,17 @@ twin smooth plain_layers 1e-4 loss=smooth_l1 map=cayley
 twin procrustes plain_layers 1e-4 map=procrustes
 twin householder plain_layers 1e-4 map=householder rebase=0
 twin linear plain_layers 1e-4 map=linear
+identity() {
+    {
+        net 10 "${teacher_keys[@]}"
+        conv 8 2 3 leaky
+        conv 14 1 1 linear
+        yolo
+        tap 0 0 map=identity
+    } >identity.cfg
+    near identity 1e-4
+}
+check gpu_ten_batches_identity identity
 twin global plain_layers 1e-4 pool=global
 twin foreground plain_layers 1e-4 foreground=0.5 mask_padding=1
 twin gain plain_layers 1e-4 student_norm=gain

@@ -33,43 +33,41 @@ static inline void close_device(vkd_device *device) {
     vkd_device_close(device);
 }
 
-// Memory of the device with `from` in it, or zeroes; freed with vkd_device_free.
-static inline void *on_device(vkd_device *device, const void *from, size_t bytes) {
-    void *to = vkd_device_alloc(device, bytes), *pinned = vkd_pinned_alloc(device, bytes);
+// Everything enqueued so far has happened.
+static inline void wait_for(vkd_device *device) {
     vkd_event *event = vkd_event_create(device);
-    assert_true(to && pinned && event);
-    if (from) {
-        memcpy(pinned, from, bytes);
-        vkd_device_send(device, to, pinned, bytes);
-    }
+    assert_non_null(event);
     vkd_event_mark(device, event);
     vkd_event_wait(device, event);
     vkd_event_free(device, event);
-    vkd_pinned_free(device, pinned);
-    return to;
 }
 
 static inline void set_on_device(vkd_device *device, void *to, const void *from, size_t bytes) {
     void *pinned = vkd_pinned_alloc(device, bytes);
-    vkd_event *event = vkd_event_create(device);
-    assert_true(pinned && event);
+    assert_non_null(pinned);
     memcpy(pinned, from, bytes);
     vkd_device_send(device, to, pinned, bytes);
-    vkd_event_mark(device, event);
-    vkd_event_wait(device, event);
-    vkd_event_free(device, event);
+    wait_for(device);
     vkd_pinned_free(device, pinned);
+}
+
+// Memory of the device with `from` in it, or zeroes; freed with vkd_device_free.
+static inline void *on_device(vkd_device *device, const void *from, size_t bytes) {
+    void *to = vkd_device_alloc(device, bytes);
+    assert_non_null(to);
+    if (from)
+        set_on_device(device, to, from, bytes);
+    else
+        wait_for(device);
+    return to;
 }
 
 static inline void read_device(vkd_device *device, void *to, const void *from, size_t bytes) {
     void *pinned = vkd_pinned_alloc(device, bytes);
-    vkd_event *event = vkd_event_create(device);
-    assert_true(pinned && event);
+    assert_non_null(pinned);
     vkd_device_fetch(device, pinned, from, bytes);
-    vkd_event_mark(device, event);
-    vkd_event_wait(device, event);
+    wait_for(device);
     memcpy(to, pinned, bytes);
-    vkd_event_free(device, event);
     vkd_pinned_free(device, pinned);
 }
 

@@ -5,6 +5,7 @@
 #include "support.h"
 
 #include "core/foreground.h"
+#include "core/tap_support.h"
 #include "gpu/device_tap.h"
 
 typedef struct twins {
@@ -14,14 +15,6 @@ typedef struct twins {
     float *x, *t, *delta;                   // of this step, on the host; delta is the CPU's
     float *x_there, *t_there, *delta_there; // on the device
 } twins;
-
-static inline size_t student_size(const vkd_tap_shape *s) {
-    return (size_t)s->batch * s->k * s->h * s->w;
-}
-
-static inline size_t teacher_size(const vkd_tap_shape *s) {
-    return (size_t)s->batch * s->n * s->th * s->tw;
-}
 
 static inline vkd_tap_options twin_options(int map) {
     return (vkd_tap_options){
@@ -75,15 +68,11 @@ static inline void free_twins(twins *w) {
     vkd_tap_free(w->host);
 }
 
-// Features of step `seed`: channels of unlike means and scales; a delta of its own.
+// Features of step `seed`, and a delta.
 static inline void draw(twins *w, uint64_t seed) {
     const vkd_tap_shape *s = &w->cpu->shape;
-    float *x = normal_floats(student_size(s), seed), *t = normal_floats(teacher_size(s), seed + 1000);
+    float *x = student_floats(s, seed), *t = normal_floats(teacher_size(s), seed + 1000);
     float *delta = normal_floats(student_size(s), seed + 2000);
-    for (size_t i = 0; i < student_size(s); ++i) {
-        int c = (int)(i / (size_t)(s->h * s->w)) % s->k;
-        x[i] = x[i] * (float)(1 + c) / 2 + 0.5f - (float)c;
-    }
     memcpy(w->x, x, student_size(s) * sizeof *x);
     memcpy(w->t, t, teacher_size(s) * sizeof *t);
     memcpy(w->delta, delta, student_size(s) * sizeof *delta);

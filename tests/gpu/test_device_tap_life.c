@@ -7,12 +7,6 @@
 static const vkd_tap_shape shape = {3, 3, 4, 3, 7, 4, 3};
 enum { channels_n = 7, channels_k = 3 };
 
-static bool all_are_zero(const float *x, size_t n) {
-    for (size_t i = 0; i < n; ++i)
-        if (x[i] != 0) return false;
-    return true;
-}
-
 // One part on both; what the CPU answers.
 static vkd_status step(twins *w) {
     send_features(w);
@@ -226,6 +220,38 @@ static void moves_that_fail(void **state) {
     close_device(device);
 }
 
+// map=identity: P is I at first, and as little moved as with map=frozen.
+static void fixed_maps(void **state) {
+    (void)state;
+    vkd_device *device = open_device();
+    const vkd_tap_shape square = {3, 5, 4, 3, 5, 4, 3};
+    for (int way = 0; way < 8; ++way) {
+        vkd_tap_options o = twin_options(way & 1 ? VKD_OPTION_MAP_IDENTITY : VKD_OPTION_MAP_FROZEN);
+        o.whiten.mode = way & 2 ? VKD_OPTION_MODE_WHITEN : VKD_OPTION_MODE_NONE;
+        o.loss = way & 4 ? VKD_OPTION_LOSS_SMOOTH_L1 : VKD_OPTION_LOSS_L2;
+        twins w = make_twins(device, &o, square);
+        float *V = copy_floats(w.host->projection.V, 25);
+        for (int i = 0; i < 25 && way & 1; ++i)
+            assert_true(V[i] == (i % 6 == 0));
+        for (int batch = 0; batch < 3; ++batch) {
+            draw(&w, (uint64_t)batch);
+            assert_ok(step(&w));
+            assert_alike(&w);
+            assert_ok(vkd_tap_update(w.cpu, 1));
+            assert_ok(vkd_device_tap_update(w.gpu, 1));
+            assert_ok(vkd_device_tap_settle(w.gpu));
+            assert_memory_equal(w.host->projection.V, V, 25 * sizeof *V);
+            assert_true(all_are_zero(w.host->projection.gradient, 25));
+        }
+        free(V);
+        free_twins(&w);
+    }
+    vkd_tap_options o = twin_options(VKD_OPTION_MAP_IDENTITY);
+    vkd_tap *none;
+    assert_int_equal(vkd_tap_create(&none, &o, shape, 11, 2), VKD_INVALID_ARGUMENT);
+    close_device(device);
+}
+
 // Resized or freed while P still moves: the host's tap has it all the same.
 static void moves_that_are_overtaken(void **state) {
     (void)state;
@@ -413,6 +439,7 @@ int main(void) {
         cmocka_unit_test(forwards_alone),
         cmocka_unit_test(refreshes_as_on_the_cpu),
         cmocka_unit_test(moves_that_fail),
+        cmocka_unit_test(fixed_maps),
         cmocka_unit_test(moves_that_are_overtaken),
         cmocka_unit_test(calibrates),
         cmocka_unit_test(whitening_that_fails),

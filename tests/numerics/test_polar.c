@@ -6,7 +6,7 @@
 
 static vkd_status polar(const double *C, int n, int k, float *P, int *rank) {
     double *work = doubles(vkd_stiefel_polar_workspace(n, k));
-    const vkd_status status = vkd_stiefel_polar(C, n, k, NULL, P, rank, work);
+    const vkd_status status = vkd_stiefel_polar(C, n, k, 0, NULL, P, rank, work);
     free(work);
     return status;
 }
@@ -118,7 +118,7 @@ static void kernel_keeps_the_previous(void **state) {
                 P[i * k + j] = (float)all; // one of the maximisers: it is kept
             }
         int rank;
-        assert_ok(vkd_stiefel_polar(C, n, k, P, next, &rank, work));
+        assert_ok(vkd_stiefel_polar(C, n, k, 0, P, next, &rank, work));
         assert_int_equal(rank, r);
         assert_below(relative_floats(next, P, nk) / EPS32, 4);
         // From another point: in place, orthonormal, a maximiser, at least as near as P is, continuous.
@@ -127,8 +127,8 @@ static void kernel_keeps_the_previous(void **state) {
         for (size_t i = 0; i < nk; ++i)
             near[i] *= 1 + 1e-4f * (float)(i % 3);
         memcpy(next, far, nk * sizeof *far);
-        assert_ok(vkd_stiefel_polar(C, n, k, next, next, NULL, work));
-        assert_ok(vkd_stiefel_polar(C, n, k, near, near, NULL, work));
+        assert_ok(vkd_stiefel_polar(C, n, k, 0, next, next, NULL, work));
+        assert_ok(vkd_stiefel_polar(C, n, k, 0, near, near, NULL, work));
         assert_ok(vkd_stiefel_defect(next, n, k, &defect, scratch));
         assert_below(defect / (sqrt(k) * EPS32), 1);
         for (size_t i = 0; i < nk; ++i) {
@@ -248,9 +248,41 @@ static void rejects(void **state) {
     assert_int_equal(polar(C, 3, 2, P, NULL), VKD_NOT_FINITE);
     C[2] = INFINITY;
     assert_int_equal(polar(C, 3, 2, P, NULL), VKD_NOT_FINITE);
-    assert_int_equal(vkd_stiefel_polar(C, 1, 2, NULL, P, NULL, NULL), VKD_INVALID_ARGUMENT);
-    assert_int_equal(vkd_stiefel_polar(C, 2, 0, NULL, P, NULL, NULL), VKD_INVALID_ARGUMENT);
+    assert_int_equal(vkd_stiefel_polar(C, 1, 2, 0, NULL, P, NULL, NULL), VKD_INVALID_ARGUMENT);
+    assert_int_equal(vkd_stiefel_polar(C, 2, 0, 0, NULL, P, NULL, NULL), VKD_INVALID_ARGUMENT);
     assert_memory_equal(P, keep, sizeof P);
+}
+
+// What C's own rounding has put into its kernel turns nothing, where its precision is told.
+static void rounding_is_no_direction(void **state) {
+    (void)state;
+    const int cases[][3] = {{9, 4, 2}, {6, 6, 5}, {90, 60, 20}};
+    for (size_t c = 0; c < COUNT(cases); ++c) {
+        const int n = cases[c][0], k = cases[c][1], r = cases[c][2];
+        const size_t nk = (size_t)n * k;
+        float *Q = random_point(n, k, 5), *R = random_point(k, k, 6), *previous = random_point(n, k, 7);
+        float *noise = normal_floats(nk, 8), *P = floats(nk), *exact = floats(nk);
+        double *C = doubles(nk), *noisy = doubles(nk), *work = doubles(vkd_stiefel_polar_workspace(n, k));
+        for (int i = 0; i < n; ++i)
+            for (int j = 0; j < k; ++j)
+                for (int l = 0; l < r; ++l)
+                    C[i * k + j] += (1 + l) * (double)Q[i * k + l] * R[j * k + l];
+        for (size_t i = 0; i < nk; ++i)
+            noisy[i] = C[i] + 1e-8 * noise[i];
+        int rank;
+        assert_ok(vkd_stiefel_polar(C, n, k, 0, previous, exact, NULL, work));
+        assert_ok(vkd_stiefel_polar(noisy, n, k, 1e-6, previous, P, &rank, work));
+        assert_int_equal(rank, r);
+        assert_below(relative_floats(P, exact, nk), 1e-6);
+        assert_ok(vkd_stiefel_polar(noisy, n, k, 0, previous, P, &rank, work));
+        assert_int_equal(rank, k);
+        float *singles[] = {Q, R, previous, noise, P, exact};
+        for (size_t i = 0; i < COUNT(singles); ++i)
+            free(singles[i]);
+        free(C);
+        free(noisy);
+        free(work);
+    }
 }
 
 int main(void) {
@@ -260,6 +292,7 @@ int main(void) {
         cmocka_unit_test(zeros_show_every_digit),
         cmocka_unit_test(paths_agree),
         cmocka_unit_test(kernel_keeps_the_previous),
+        cmocka_unit_test(rounding_is_no_direction),
         cmocka_unit_test(invariants),
         cmocka_unit_test(scale_and_conditioning),
         cmocka_unit_test(rejects),

@@ -208,6 +208,11 @@ cudaError_t cudaSetDevice(int device) {
     return cudaSuccess;
 }
 
+cudaError_t cudaGetDeviceCount(int *count) {
+    *count = devices;
+    return cudaSuccess;
+}
+
 cudaError_t cudaGetDevice(int *device) {
     *device = current;
     return cudaSuccess;
