@@ -126,6 +126,33 @@ static void mistakes_come_in_the_order_of_the_file(void **state) {
         "negative, counted back from the teacher's end");
 }
 
+// Up to two insertions, deletions, changes or swaps, up to one in a short name.
+static void names_that_are_near(void **state) {
+    (void)state;
+    const struct {
+        const char *known, *written;
+        bool near;
+    } cases[] = {{"vkd_whiten", "VKD_whiten", true},
+                 {"vkd_whiten", "kvd_whitne", true},
+                 {"vkd_whiten", "kvd_whitneo", false},
+                 {"vkd_whiten", "d_whiten", true},
+                 {"vkd_whiten", "_whiten", false},
+                 {"vkd_whiten", "vkd_whit", true},
+                 {"vkd_whiten", "vkd_whi", false},
+                 {"vkd_whiten", "xxvkd_whiten", true},
+                 {"vkd_whiten", "xxvkd_whitenx", false},
+                 {"vkd_whiten", "vkd_whitenxx", true},
+                 {"vkd_whiten", "vkd_whitenxxx", false},
+                 {"vkd_whiten", "vkd_xxiten", true},
+                 {"vkd_whiten", "xkd_xhitex", false},
+                 {"from", "form", true},
+                 {"from", "fom", true},
+                 {"from", "rfmo", false}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; ++i)
+        if (vkd_name_is_near(cases[i].known, cases[i].written) != cases[i].near)
+            fail_msg("%s and %s", cases[i].known, cases[i].written);
+}
+
 // Bytes changed at random in a good cfg: whatever comes, one printable line or a cfg within its bounds.
 static void any_bytes_are_taken_or_refused(void **state) {
     (void)state;
@@ -175,6 +202,7 @@ int main(void) {
         cmocka_unit_test(a_weights_file_is_no_cfg),
         cmocka_unit_test(a_long_path_keeps_the_message),
         cmocka_unit_test(mistakes_come_in_the_order_of_the_file),
+        cmocka_unit_test(names_that_are_near),
         cmocka_unit_test(any_bytes_are_taken_or_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
