@@ -25,7 +25,7 @@ for cfg in "$root"/cfg/*/*.cfg "$root"/tests/cfg_errors/*.cfg "$BUILD"/darknet/c
     small "$cfg" >"$seeds/$(basename "$cfg")"
 done
 
-export ASAN_OPTIONS=detect_leaks=1:allocator_may_return_null=1 UBSAN_OPTIONS=print_stacktrace=1
+export ASAN_OPTIONS=detect_leaks=1:allocator_may_return_null=1:quarantine_size_mb=16:malloc_context_size=6 UBSAN_OPTIONS=print_stacktrace=1
 limit=(-max_total_time="$SECONDS_EACH")
 [ -z "$RUNS" ] || limit+=(-runs="$RUNS")
 status=0
