@@ -415,8 +415,9 @@ $(BUILD)/obj/tests/fuzz/trap.c.o: VKD_CFLAGS += -Itests
 $(FUZZERS): FUZZ_LDFLAGS := -fsanitize=fuzzer
 $(REPLAYS): FUZZ_LDFLAGS := -lcmocka
 
+# Each test several times as slow as without; TIMEOUT= where the machine has other work as well.
 asan:
-	@$(WITHIN)/asan SANITIZE=1 OPENMP=0 test
+	@TIMEOUT=$(or $(TIMEOUT),900) $(WITHIN)/asan SANITIZE=1 OPENMP=0 test
 
 # Where threads meet: the loader's, the trainings that follow -seed, the measuring. Without OpenMP, whose runtime the
 # sanitizer does not see into, as it does not into OpenBLAS's threads. A race ends the program.
@@ -426,7 +427,7 @@ tsan:
 	@$(WITHIN)/tsan SANITIZE=thread OPENMP=0 tsan-tests
 
 tsan-tests: $(DARKNET) $(filter $(BUILD)/%,$(TSAN_TESTS)) $(HOST_TOOLS)
-	@TSAN_OPTIONS='halt_on_error=1 exitcode=66 report_thread_leaks=0' OPENBLAS_NUM_THREADS=1 TIMEOUT=600 BUILD="$(AT_BUILD)" \
+	@TSAN_OPTIONS='halt_on_error=1 exitcode=66 report_thread_leaks=0' OPENBLAS_NUM_THREADS=1 TIMEOUT=$(or $(TIMEOUT),600) BUILD="$(AT_BUILD)" \
 	    DARKNET="$(AT_DARKNET)" SANITIZE='$(SANITIZE)' scripts/run_tests.sh $(TSAN_TESTS)
 
 # Which lines of the plugin the tests run: a figure a file, and what never ran. Lines between LCOV_EXCL_START or behind

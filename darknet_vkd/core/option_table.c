@@ -227,17 +227,20 @@ static int smallest(int a, int b) {
     return a < b ? a : b;
 }
 
-// Optimal string alignment: insertions, deletions, changes and swaps of neighbours that lead from a to b.
+// Optimal string alignment: insertions, deletions, changes and swaps of neighbours that lead from a to b;
+// INT_MAX where they are more than NEAR.
 static int edit_distance(const char *a, const char *b) {
-    enum { LONGEST = 32 };
+    enum { LONGEST = 32, NEAR = 2 };
     if (strlen(a) > LONGEST || strlen(b) > LONGEST) return INT_MAX;
     int m = (int)strlen(a), n = (int)strlen(b);
+    if (m - n > NEAR || n - m > NEAR) return INT_MAX;
     int d[LONGEST + 1][LONGEST + 1];
     for (int i = 0; i <= m; ++i)
         d[i][0] = i;
     for (int j = 0; j <= n; ++j)
         d[0][j] = j;
     for (int i = 1; i <= m; ++i) {
+        int least = i;
         for (int j = 1; j <= n; ++j) {
             int x = tolower((unsigned char)a[i - 1]), y = tolower((unsigned char)b[j - 1]);
             int best = smallest(d[i - 1][j], d[i][j - 1]) + 1;
@@ -246,7 +249,9 @@ static int edit_distance(const char *a, const char *b) {
                 y == tolower((unsigned char)a[i - 2]))
                 best = smallest(best, d[i - 2][j - 2] + 1);
             d[i][j] = best;
+            least = smallest(least, best);
         }
+        if (least > NEAR) return INT_MAX; // and no later row has less, a swap's neither
     }
     return d[m][n];
 }
