@@ -29,6 +29,17 @@ grey() {
     [ -s grey/tap0.png ]
 }
 check odd_grey_maps grey
+# The scores want pictures as they are; -map says so where the first score is due.
+line="evaluation: the network takes 1 channels, pictures have 3"
+check odd_grey_score refuse "$line" "$DARKNET" detector map d.data odd.cfg odd.weights
+sed '/^teacher_[cw]/d' odd.cfg >alone.cfg
+grey_map() {
+    local code=0
+    timeout 60 "$DARKNET" detector train d.data alone.cfg -map -mAP_epochs 1 -seed 1 >out 2>err </dev/null || code=$?
+    tail -n 1 err
+    [ "$code" -eq 1 ] && [ "$(tail -n 1 err)" = "$line" ]
+}
+check odd_grey_map_while_training grey_map
 two_channels() {
     channels 2 && refuse "the network takes 2 channels; expected 1 or 3, as pictures have" \
         "$DARKNET" vkd advise d.data odd.cfg
