@@ -45,6 +45,18 @@ two_channels() {
         "$DARKNET" vkd advise d.data odd.cfg
 }
 check odd_two_channels two_channels
+# A list of fewer pictures than a batch has.
+one_picture() {
+    head -n 1 train.txt >one.txt
+    sed 's/^train=.*/train=one.txt/' d.data >one.data
+    { cat student.cfg && tap 1 1; } >tapped.cfg
+    timeout 60 "$DARKNET" vkd dump one.data tapped.cfg -out one >said.log 2>&1 || {
+        tail -n 3 said.log
+        return 1
+    }
+    "$python" -c "import numpy; shape = numpy.load('one/input.npy').shape; print(shape); assert shape == (1, 3, 32, 32)"
+}
+check odd_fewer_pictures_than_a_batch one_picture
 
 # ---- locations ----
 # One in each picture.
