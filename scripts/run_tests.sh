@@ -3,11 +3,12 @@
 #   scripts/run_tests.sh TEST...
 # A test is a cmocka program, or a *.sh that prints `ok NAME` or `not ok NAME` lines. One that crashes, hangs or
 # exits non-zero without naming a failure counts as one failed; so does a program without a single test.
-# Environment: BUILD (folder for logs), DARKNET (the program under test), TIMEOUT (seconds for each).
+# Environment: BUILD (folder for logs), DARKNET (the program under test), TIMEOUT (seconds for each; a *.sh has
+# twice that).
 set -uo pipefail
 
 : "${BUILD:=$PWD/build}" "${TIMEOUT:=300}"
-export BUILD DARKNET="${DARKNET:-$BUILD/darknet/darknet}"
+export BUILD TIMEOUT DARKNET="${DARKNET:-$BUILD/darknet/darknet}"
 logs=$BUILD/tests/logs
 rm -rf "$logs"
 mkdir -p "$logs"

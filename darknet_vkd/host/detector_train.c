@@ -172,7 +172,7 @@ static bool train_batches(training *t) {
     if (batch >= end && vkd_training_finish(&t->files, t->request.weights)) return false;
     if (batch >= end) {
         fprintf(stderr, "%s has seen %zu batches of %zu; nothing is left to train (-clear starts afresh)\n",
-                t->request.weights ? t->request.weights : t->request.cfg, batch, end);
+                t->request.weights, batch, end);
         return false;
     }
     data loaded, next;

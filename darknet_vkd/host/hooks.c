@@ -220,7 +220,7 @@ void vkd_saved(network *net, const char *filename, int cutoff) {
     vkd_plugin *plugin = vkd_of(net);
     if (!plugin || cutoff < net->n) return;
     if (vkd_has_sidecar(plugin))
-        vkd_sidecar_save(net, filename);
+        vkd_sidecar_save(filename);
     else
         vkd_sidecar_remove(filename);
 }

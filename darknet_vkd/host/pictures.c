@@ -135,9 +135,6 @@ void vkd_pictures_load(const network *net, char *const *paths, int count, float 
                        vkd_frame *places) {
     if (net->c != 1 && net->c != 3)
         vkd_fail("the network takes %d channels; expected 1 or 3, as pictures have", net->c);
-    if (net->inputs != net->w * net->h * net->c)
-        vkd_fail("the network takes %d numbers; expected a picture of %d x %d x %d", net->inputs, net->w,
-                 net->h, net->c);
     vkd_frame *all = places ? places : calloc((size_t)count, sizeof *all);
     if (!all) vkd_fail("no memory for %d pictures", count);
     for (int i = 0; i < count; ++i)

@@ -31,7 +31,6 @@ typedef struct vkd_plugin {
     uint64_t cfg_hash, teacher_hash, weights_hash;
     bool keeps_momentum;                 // a run without taps leaves sidecars too (`detector train`)
     bool resumed;                        // a sidecar was read beside the weights
-    bool prepared;                       // a sidecar waits for its weights file
     bool forwarded;                      // this step's forward has run: backward may add
     bool told_whitening;                 // the condition of running statistics has been printed
     double teacher_seconds, tap_seconds; // since the start, for the log
@@ -135,8 +134,8 @@ void vkd_blocks_add(vkd_block_list *list, const char *owner, int index, const ch
 bool vkd_has_sidecar(const vkd_plugin *plugin);
 // Before FILENAME is written: its sidecar, complete, under a name of its own.
 void vkd_sidecar_prepare(network *net, const char *filename);
-// Writes FILENAME.vkd, or puts the prepared one there.
-void vkd_sidecar_save(network *net, const char *filename);
+// Afterwards: FILENAME.vkd is the prepared one.
+void vkd_sidecar_save(const char *filename);
 // Reads FILENAME.vkd if there is one, or the prepared one where that is of the weights' moment. False: there
 // is none, or only one of a run without taps, which knows nothing of this network's. One that does not belong
 // to the network ends the program; without taps it is told, and the momentum stays at zero.

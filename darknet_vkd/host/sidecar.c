@@ -140,17 +140,11 @@ void vkd_sidecar_prepare(network *net, const char *filename) {
     char *next = sidecar_name(filename, ".vkd.next");
     write_sidecar(net, next);
     free(next);
-    plugin->prepared = true;
 }
 
-void vkd_sidecar_save(network *net, const char *filename) {
-    vkd_plugin *plugin = vkd_of(net);
+void vkd_sidecar_save(const char *filename) {
     char *path = sidecar_name(filename, ".vkd"), *next = sidecar_name(filename, ".vkd.next");
-    if (!plugin->prepared)
-        write_sidecar(net, path);
-    else if (rename(next, path))
-        vkd_fail("%s: cannot be renamed to %s: %s", next, path, strerror(errno));
-    plugin->prepared = false;
+    if (rename(next, path)) vkd_fail("%s: cannot be renamed to %s: %s", next, path, strerror(errno));
     free(path);
     free(next);
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Calibrated statistics, inside a run and from a file of their own, and padding that is left out.
-# shellcheck disable=SC1091,SC2119,SC2154,SC2317 # common.bash, and functions that check() calls
+# shellcheck disable=SC1091,SC2016,SC2119,SC2154,SC2317 # common.bash, and functions that check() calls
 . "$(dirname "$0")/common.bash"
 pictures 12
 check statistics_teacher teacher
@@ -104,6 +104,22 @@ check calibration_of_other_taps refuse \
     "$DARKNET" detector train whole.data plain.cfg -calibration whole.cal
 check calibrate_unwritable refuse "nowhere/x.cal.new: cannot be written: No such file or directory" \
     "$DARKNET" vkd calibrate whole.data whole.cfg -out nowhere/x.cal
+# Other trainings than those two do not hand over their pictures.
+elsewhere() {
+    local picture
+    mkdir -p numbers/images numbers/labels
+    for picture in images/*.ppm; do
+        cp "$picture" "numbers/$(basename "$picture" .ppm).jpg"
+        mv numbers/*.jpg numbers/images
+        echo .5 .5 >"numbers/labels/$(basename "$picture" .ppm).txt"
+    done
+    ls -d "$work"/numbers/images/*.jpg >numbers.txt
+    sed 's/^train=.*/train=numbers.txt/' whole.data >numbers.data
+    { sed '/^\[yolo\]/,/^$/d; s/^filters=14$/filters=2/' whole.cfg && printf '\n[avgpool]\n\n[cost]\ntype=sse\n'; } >numbers.cfg
+    refuse 'numbers.cfg: [vkd_whiten] statistics: "calibrated" looks at the pictures of `detector train` or `classifier train`; '"\
+hand it a file of "'`darknet vkd calibrate` with -calibration FILE' "$DARKNET" regressor train numbers.data numbers.cfg
+}
+check calibrated_elsewhere elsewhere
 
 # ---- padding ----
 # Square pictures with jitter: the loader pads at one side or another.

@@ -145,6 +145,17 @@ refused backup_without_parent "none/deeper: the backup folder cannot be made: No
 } >headless.cfg
 refused no_head "headless.cfg: the last layer is [convolutional]; expected [yolo] or [region]" r.data headless.cfg
 {
+    net 20 "${teacher_keys[@]}"
+    conv 4 2 3 leaky bn
+    conv 16 1 1 linear
+    printf '\n[region]\nanchors=1,1, 2,2\nclasses=2\ncoords=5\nnum=2\n'
+    tap 0 0 foreground=0.5
+} >region.cfg
+at=region.cfg:$(grep -n '^foreground' region.cfg | cut -d: -f1)
+refused region_of_other_boxes \
+    "$at: [vkd_projection] foreground: found 0.5; the boxes of this [region] have 5 coordinates, expected 0 or coords=4" \
+    r.data region.cfg
+{
     net 0
     student_layers
 } >endless.cfg
@@ -213,4 +224,20 @@ reference() {
     done
 }
 check vkd_reference reference
+# The sidecar's name is taken by a folder: known where it is to be written.
+taken_name() {
+    sed 's/^max_batches=.*/max_batches=2/' tapped.cfg >short.cfg
+    data_file taken
+    mkdir taken/short_final.weights.vkd
+    timeout 60 "$DARKNET" detector train taken.data short.cfg -seed 1 >out 2>err </dev/null
+    [ $? -eq 1 ] || return
+    tail -n 1 err
+    [ "$(tail -n 1 err)" = "taken/short_final.weights.vkd.next: cannot be renamed to taken/short_final.weights.vkd: Is a directory" ]
+}
+check refused_taken_name taken_name
+full_output() {
+    "$DARKNET" vkd strip plain.cfg >/dev/full 2>err
+    [ $? -eq 1 ] && [ "$(tail -n 1 err)" = "standard output: No space left on device" ]
+}
+check refused_full_output full_output
 exit "$status"

@@ -21,6 +21,14 @@ for candidate in python3 /usr/bin/python3; do
 done
 : "${python:=python3}"
 
+# Limits are for TIMEOUT=300, run_tests.sh's own for a program; who gives the tests more gives it to every run in them.
+: "${TIMEOUT:=300}"
+timeout() {
+    local seconds=$1
+    shift
+    command timeout "$((TIMEOUT > 300 ? seconds * TIMEOUT / 300 : seconds))" "$@"
+}
+
 # check NAME COMMAND...: `ok NAME` if the command succeeds, else `not ok NAME` and the end of what it said.
 check() {
     local name=$1

@@ -255,12 +255,37 @@ static void test_foreground_is_the_truth(void **state) {
     free_network(net);
 }
 
+// What networks on several devices do at every fourth batch; of map=linear the one P is the mean.
+static void test_synced_taps_are_one(void **state) {
+    (void)state;
+    make_teacher(TEACHER);
+    network *nets[2];
+    for (int i = 0; i < 2; ++i) {
+        nets[i] = make_student(NET(2, 24, 24) NAMED CONV(6, 3, 2, leaky)
+                                   HEAD BATCH_TARGET TAP(0, 0, "map=linear\n"));
+        gradient_step(nets[i]);
+        vkd_of(nets[i])->taps[0]->projection.V[0] = 1 + 2 * (float)i;
+    }
+    const vkd_projection *a = &vkd_of(nets[0])->taps[0]->projection,
+                         *b = &vkd_of(nets[1])->taps[0]->projection;
+    vkd_synced(nets, 2);
+    assert_true(a->V[0] == 2);
+    assert_memory_equal(a->V, b->V, (size_t)a->rows * (size_t)a->cols * sizeof *a->V);
+    for (int i = 0; i < 2; ++i)
+        free_network(nets[i]);
+    nets[0] = make_student(NET(2, 24, 24) CONV(6, 3, 2, leaky) HEAD);
+    vkd_synced(nets, 1); // no taps, nothing to do
+    free_network(nets[0]);
+}
+
 int main(void) {
-    struct CMUnitTest tests[case_count + 1];
+    struct CMUnitTest tests[case_count + 2];
     vkd_run_always_seed();
     for (int i = 0; i < case_count; ++i)
         tests[i] = (struct CMUnitTest){cases[i].name, test_gradient, NULL, NULL, (void *)&cases[i]};
     tests[case_count] =
         (struct CMUnitTest){"foreground_is_the_truth", test_foreground_is_the_truth, NULL, NULL, NULL};
-    return _cmocka_run_group_tests("taps", tests, case_count + 1, enter_folder, leave_folder);
+    tests[case_count + 1] =
+        (struct CMUnitTest){"synced_taps_are_one", test_synced_taps_are_one, NULL, NULL, NULL};
+    return _cmocka_run_group_tests("taps", tests, case_count + 2, enter_folder, leave_folder);
 }

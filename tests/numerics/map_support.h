@@ -339,12 +339,12 @@ static inline void check_large_square(const vkd_orthogonal_map *map) {
     }
 }
 
-// So does a small step of a large P, tangent or not.
+// So does a small step of a large P, tangent or not; one of 3 only looks small by its length.
 static inline void check_large_small_step(const vkd_orthogonal_map *map) {
     enum { n = 300, k = 120, nk = n * k };
-    const double sizes[] = {0.5, 0.02}, parts[] = {0, 0.3};
+    const double sizes[] = {0.5, 0.02, 3}, parts[] = {0, 0.3};
     for (size_t c = 0; c < COUNT(sizes) * COUNT(parts); ++c) {
-        const double size = sizes[c % 2], part = parts[c / 2];
+        const double size = sizes[c % COUNT(sizes)], part = parts[c / COUNT(sizes)];
         float *P = random_point(n, k, 1), *D = random_tangent(P, n, k, 0, size, 2), *V = floats(nk);
         float *other = normal_floats(nk, 3);
         for (int i = 0; i < nk; ++i)
