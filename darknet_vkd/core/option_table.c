@@ -11,14 +11,11 @@
 #include <string.h>
 
 // To make a word that is still to come available, turn its `false` into `true`.
-static const char *const map_words[] = {[VKD_OPTION_MAP_MATRIX_EXP] = "matrix_exp",
-                                        [VKD_OPTION_MAP_CAYLEY] = "cayley",
-                                        [VKD_OPTION_MAP_HOUSEHOLDER] = "householder",
-                                        [VKD_OPTION_MAP_PROCRUSTES] = "procrustes",
-                                        [VKD_OPTION_MAP_LINEAR] = "linear",
-                                        [VKD_OPTION_MAP_FROZEN] = "frozen",
-                                        [VKD_OPTION_MAP_IDENTITY] = "identity",
-                                        NULL};
+static const char *const map_words[] = {
+    [VKD_OPTION_MAP_MATRIX_EXP] = "matrix_exp",   [VKD_OPTION_MAP_CAYLEY] = "cayley",
+    [VKD_OPTION_MAP_HOUSEHOLDER] = "householder", [VKD_OPTION_MAP_PROCRUSTES] = "procrustes",
+    [VKD_OPTION_MAP_LINEAR] = "linear",           [VKD_OPTION_MAP_FROZEN] = "frozen",
+    [VKD_OPTION_MAP_IDENTITY] = "identity",       NULL};
 static const char *const loss_words[] = {
     [VKD_OPTION_LOSS_L2] = "l2", [VKD_OPTION_LOSS_SMOOTH_L1] = "smooth_l1", NULL};
 static const char *const student_norm_words[] = {[VKD_OPTION_STUDENT_NONE] = "none",

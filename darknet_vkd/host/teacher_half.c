@@ -85,10 +85,9 @@ bool vkd_half_fit_workspace(layer *l) {
 
 // Of weights with batch norm folded in.
 static void halve_weights(layer *l, int i, const char *weights_path) {
-    const size_t count = (size_t)l->nweights, floats = (count + 1) / 2;
-    float *block = calloc(floats, sizeof *block);
-    if (!block) vkd_fail("no memory for the teacher's weights");
-    vkd_half *halves = (vkd_half *)block;
+    const size_t count = (size_t)l->nweights, floats = (count + 1) / 2; // what they take up on the device
+    vkd_half *halves = calloc(floats, sizeof(float));
+    if (!halves) vkd_fail("no memory for the teacher's weights");
     for (size_t j = 0; j < count; ++j) {
         halves[j] = vkd_half_of(l->weights[j]);
         if (!vkd_half_is_finite(halves[j]))
@@ -98,8 +97,8 @@ static void halve_weights(layer *l, int i, const char *weights_path) {
                 weights_path, i, l->weights[j], VKD_HALF_LARGEST);
     }
     vkd_device_copy_free(l->weights_gpu);
-    l->weights_gpu = vkd_device_copy_of(block, floats);
-    free(block);
+    l->weights_gpu = vkd_device_copy_of((void *)halves, floats);
+    free(halves);
 }
 
 void vkd_teacher_to_half(network *teacher, const char *weights_path) {
