@@ -345,7 +345,7 @@ gpu-on-cpu cudnn-on-cpu: %-on-cpu:
 	@tests/gpu/toolkit/build.sh "$(AT_BUILD)/toolkit"
 	+@CFLAGS='$(CFLAGS) -DVKD_DEVICE_LAUNCH=8,4,3' $(WITHIN)/$*_on_cpu GPU=1 CUDNN=$(if $(filter cudnn,$*),1,0) ARCH= \
 	    NVCC="$$PWD/tests/gpu/toolkit/nvcc" CUDA="$(AT_BUILD)/toolkit" all device-tests
-	@BUILD="$(AT_BUILD)/$*_on_cpu" DARKNET="$(AT_BUILD)/$*_on_cpu/darknet/darknet" scripts/run_tests.sh \
+	@CUDNN=$(if $(filter cudnn,$*),1,0) BUILD="$(AT_BUILD)/$*_on_cpu" DARKNET="$(AT_BUILD)/$*_on_cpu/darknet/darknet" scripts/run_tests.sh \
 	    $(DEVICE_TESTS:$(BUILD)/%=$(BUILD)/$*_on_cpu/%) $(wildcard tests/gpu/*.sh)
 
 device-tests: $(DEVICE_TESTS)
