@@ -186,7 +186,7 @@ ifeq ($(filter -j%,$(MAKEFLAGS)),)
 MAKEFLAGS += -j$(shell nproc 2>/dev/null || echo 1)
 endif
 
-.PHONY: all tests test test-gpu test-on-gpu gpu-tests device-tests gpu-on-cpu kill-test soak lint
+.PHONY: all tests test test-gpu test-on-gpu gpu-tests device-tests gpu-on-cpu cudnn-on-cpu kill-test soak lint
 .PHONY: asan tsan tsan-tests valgrind valgrind-run fuzz fuzzers coverage coverage-run
 .PHONY: demo demo-teacher demo-seeds study study-report coco-cfgs coco-check
 .PHONY: bench bench-numerics bench-step bench-gpu bench-on-gpu profile clean deps FORCE
@@ -341,12 +341,12 @@ test-on-gpu: gpu-tests $(DARKNET)
 	@BUILD="$(AT_BUILD)" DARKNET="$(AT_DARKNET)" scripts/run_tests.sh $(GPU_TESTS) $(DEVICE_TESTS) $(wildcard tests/gpu/*.sh)
 
 # The whole program where a CPU stands in for the GPU (tests/gpu/toolkit): slow, and true to the order of things.
-gpu-on-cpu:
+gpu-on-cpu cudnn-on-cpu: %-on-cpu:
 	@tests/gpu/toolkit/build.sh "$(AT_BUILD)/toolkit"
-	+@CFLAGS='$(CFLAGS) -DVKD_DEVICE_LAUNCH=8,4,3' $(WITHIN)/gpu_on_cpu GPU=1 CUDNN=0 ARCH= \
+	+@CFLAGS='$(CFLAGS) -DVKD_DEVICE_LAUNCH=8,4,3' $(WITHIN)/$*_on_cpu GPU=1 CUDNN=$(if $(filter cudnn,$*),1,0) ARCH= \
 	    NVCC="$$PWD/tests/gpu/toolkit/nvcc" CUDA="$(AT_BUILD)/toolkit" all device-tests
-	@BUILD="$(AT_BUILD)/gpu_on_cpu" DARKNET="$(AT_BUILD)/gpu_on_cpu/darknet/darknet" scripts/run_tests.sh \
-	    $(DEVICE_TESTS:$(BUILD)/%=$(BUILD)/gpu_on_cpu/%) $(wildcard tests/gpu/*.sh)
+	@CUDNN=$(if $(filter cudnn,$*),1,0) BUILD="$(AT_BUILD)/$*_on_cpu" DARKNET="$(AT_BUILD)/$*_on_cpu/darknet/darknet" scripts/run_tests.sh \
+	    $(DEVICE_TESTS:$(BUILD)/%=$(BUILD)/$*_on_cpu/%) $(wildcard tests/gpu/*.sh)
 
 device-tests: $(DEVICE_TESTS)
 

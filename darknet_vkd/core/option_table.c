@@ -133,6 +133,9 @@ static const vkd_option_row net_rows[] = {
      .help =
          "1: the batch is resized to the width and height of the teacher's cfg; 0: the teacher runs at the "
          "student's size"},
+    {"teacher_half", CFG(teacher_half), .type = VKD_ROW_INT, .min = 0, .max = 1, .initial = "0",
+     .help = "1: the teacher's convolutions in half precision, with a build of CUDNN=1 on a GPU; `vkd ...` "
+             "computes on the CPU, in single precision"},
 };
 
 #define SECTION(name, rows)                                                                                  \

@@ -16,10 +16,9 @@ typedef struct reader {
     vkd_cfg *cfg;
     vkd_error *err;
     where where;
-    bool whiten_waits;             // a [vkd_whiten] was read, its [vkd_projection] has not come yet
-    vkd_whiten_options whiten;     // the current or the waiting one
-    vkd_tap_options tap;           // the current one
-    int net_line[VKD_OPTION_KEYS]; // key_line of [net]
+    bool whiten_waits;         // a [vkd_whiten] was read, its [vkd_projection] has not come yet
+    vkd_whiten_options whiten; // the current or the waiting one
+    vkd_tap_options tap;       // the current one
 } reader;
 
 static int row_of(const vkd_option_section *section, const char *key) {
@@ -243,7 +242,7 @@ static vkd_status set_row(reader *r, const vkd_cfg_line *line, int row, const ch
     void *record = r->where == IN_NET      ? (void *)r->cfg
                    : r->where == IN_WHITEN ? (void *)&r->whiten
                                            : (void *)&r->tap;
-    int *key_line = r->where == IN_NET      ? r->net_line
+    int *key_line = r->where == IN_NET      ? r->cfg->key_line
                     : r->where == IN_WHITEN ? r->whiten.key_line
                                             : r->tap.key_line;
     if (key_line[row])
@@ -392,4 +391,15 @@ vkd_status vkd_tap_error(vkd_error *err, const vkd_cfg *cfg, int tap, const char
     vsnprintf(message, sizeof(message), format, args);
     va_end(args);
     return vkd_error_at(err, VKD_INVALID_ARGUMENT, cfg->path, line, section->name, key, "%s", message);
+}
+
+vkd_status vkd_net_error(vkd_error *err, const vkd_cfg *cfg, const char *key, const char *format, ...) {
+    int row = vkd_option_find(&vkd_net_section, key);
+    char message[512];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(message, sizeof(message), format, args);
+    va_end(args);
+    return vkd_error_at(err, VKD_INVALID_ARGUMENT, cfg->path, row < 0 ? 0 : cfg->key_line[row],
+                        vkd_net_section.name, key, "%s", message);
 }

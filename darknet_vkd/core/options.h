@@ -98,9 +98,11 @@ typedef struct vkd_cfg {
     char *teacher_cfg;     // as written (Darknet's habit: relative to the current folder); NULL: not named
     char *teacher_weights; // the same
     int teacher_resize;    // 0 or 1
+    int teacher_half;      // 0 or 1
     int layers;            // of the plain student
     int tap_count;
-    vkd_tap_options *taps; // (tap_count), in the order of the file; NULL when there is none
+    vkd_tap_options *taps;         // (tap_count), in the order of the file; NULL when there is none
+    int key_line[VKD_OPTION_KEYS]; // of [net], by row of its table; 0: not set
 } vkd_cfg;
 
 // Reads and checks the whole file. Whatever the status, *out may be handed to vkd_cfg_free afterwards.
@@ -118,6 +120,10 @@ void vkd_cfg_free(vkd_cfg *cfg);
  */
 vkd_status vkd_tap_error(vkd_error *err, const vkd_cfg *cfg, int tap, const char *key, const char *format,
                          ...) __attribute__((format(printf, 5, 6)));
+
+// The same for a key of [net]: without a LINE where the key is not set.
+vkd_status vkd_net_error(vkd_error *err, const vkd_cfg *cfg, const char *key, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
 
 // The word in the cfg for the value of an enumerated key, for tables and logs:
 // vkd_option_word("map", VKD_OPTION_MAP_CAYLEY) is "cayley". "?" for what does not exist. Never NULL.

@@ -99,6 +99,7 @@ int vkd_command(int argc, char **argv) {
     const char *command = argc > 1 && argv[1] ? argv[1] : "", *second = argc > 2 && argv[2] ? argv[2] : "";
     if (vkd_is_of_the_cpu(argc, argv)) {
         vkd_run_parse(argc, argv);
+        vkd_run_set_looks(true);
         run_vkd(argc, argv);
         return 1;
     }

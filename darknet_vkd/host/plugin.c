@@ -261,6 +261,31 @@ static void print_tap(const vkd_plugin *plugin, int i) {
     fprintf(stderr, "\n");
 }
 
+// Whether the teacher computes in half precision. Commands that only look do without.
+static bool takes_half(const vkd_plugin *plugin, const network *net) {
+    const char *missing = vkd_half_is_missing(net);
+    vkd_error err;
+    if (!plugin->cfg.teacher_half || !missing) return plugin->cfg.teacher_half;
+    if (vkd_run_options()->looks) return false;
+    vkd_net_error(&err, &plugin->cfg, "teacher_half", "found 1 in %s", missing);
+    fail_with(&err);
+}
+
+// Its first `keep` layers.
+static void load_teacher(vkd_plugin *plugin, const network *net, int keep) {
+    vkd_error err;
+    const char *weights = plugin->only_shapes ? NULL : plugin->teacher_weights;
+    bool half = takes_half(plugin, net);
+    if (weights && vkd_hash_file(weights, &plugin->teacher_hash, &err)) fail_with(&err);
+    fprintf(stderr, "Teacher %s, layers 0 to %d%s:\n", plugin->teacher_cfg, keep - 1,
+            half ? ", convolutions in half precision" : "");
+    plugin->teacher =
+        vkd_teacher_load(plugin->teacher_cfg, weights, keep, net, plugin->cfg.teacher_resize != 0);
+    if (half) vkd_teacher_to_half(plugin->teacher, weights);
+    vkd_teacher_keep(plugin->teacher, plugin->teacher_layer, plugin->cfg.tap_count);
+    if (plugin->cfg.teacher_resize) vkd_teacher_input_make(plugin);
+}
+
 static void make_taps(network *net, vkd_plugin *plugin) {
     int count = plugin->cfg.tap_count;
     // NOLINTNEXTLINE(bugprone-sizeof-expression) an array of pointers
@@ -271,15 +296,7 @@ static void make_taps(network *net, vkd_plugin *plugin) {
         if (!vkd_tap_sets(o, "foreground") && !has_truth_boxes(net)) o->foreground = 0;
         check_student_layer(plugin, net, i);
     }
-    int keep = resolve_teacher_layers(plugin);
-    vkd_error err;
-    const char *weights = plugin->only_shapes ? NULL : plugin->teacher_weights;
-    if (weights && vkd_hash_file(weights, &plugin->teacher_hash, &err)) fail_with(&err);
-    fprintf(stderr, "Teacher %s, layers 0 to %d:\n", plugin->teacher_cfg, keep - 1);
-    plugin->teacher =
-        vkd_teacher_load(plugin->teacher_cfg, weights, keep, net, plugin->cfg.teacher_resize != 0);
-    vkd_teacher_keep(plugin->teacher, plugin->teacher_layer, count);
-    if (plugin->cfg.teacher_resize) vkd_teacher_input_make(plugin);
+    load_teacher(plugin, net, resolve_teacher_layers(plugin));
     for (int i = 0; i < count; ++i) {
         const vkd_tap_options *o = &plugin->cfg.taps[i];
         check_teacher_layer(plugin, i);

@@ -100,6 +100,17 @@ float *vkd_teacher_input_on_device(const network *net, const vkd_plugin *plugin,
 float *vkd_device_copy_of(float *x, size_t floats);
 void vkd_device_copy_free(float *x);
 
+// ---- teacher_half.c ----
+
+// teacher_half=1, where this network is trained: what the program or the run lacks for it, and what would
+// have it. NULL: nothing.
+const char *vkd_half_is_missing(const network *net);
+// Of a teacher on a device: its convolutions in half precision from here on; their input and output, and all
+// other layers, stay float32. One line for weights that are too large for it.
+void vkd_teacher_to_half(network *teacher, const char *weights_path);
+// For vkd_teacher_fit_workspace. False: this layer is not in half precision.
+bool vkd_half_fit_workspace(layer *l);
+
 // ---- teacher_memory.c ----
 
 // From here on only the outputs of the layers kept[0..count) last until the next forward pass; the others'

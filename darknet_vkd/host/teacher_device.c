@@ -76,7 +76,7 @@ void vkd_teacher_fit_workspace(network *teacher) {
 #ifdef CUDNN
     for (int i = 0; i < teacher->n; ++i) {
         layer *l = &teacher->layers[i];
-        if (l->type == CONVOLUTIONAL)
+        if (l->type == CONVOLUTIONAL && !vkd_half_fit_workspace(l))
             check_cudnn(cudnnGetConvolutionForwardWorkspaceSize(cudnn_handle(), l->srcTensorDesc,
                                                                 l->weightDesc, l->convDesc, l->dstTensorDesc,
                                                                 l->fw_algo, &l->workspace_size));

@@ -13,6 +13,7 @@ static void a_plain_cfg_has_no_taps(void **state) {
     assert_null(cfg.teacher_cfg);
     assert_null(cfg.teacher_weights);
     assert_int_equal(cfg.teacher_resize, 0);
+    assert_int_equal(cfg.teacher_half, 0);
     assert_string_equal(cfg.path, written);
     vkd_cfg_free(&cfg);
     vkd_cfg_free(&cfg); // harmless twice
@@ -81,7 +82,7 @@ static void every_key_arrives(void **state) {
     vkd_cfg cfg;
     read_good(
         "[network]\nteacher_cfg=cfg/"
-        "t.cfg\nteacher_weights=t.weights\nteacher_resize=1\n[maxpool]\n[maxpool]\n"
+        "t.cfg\nteacher_weights=t.weights\nteacher_resize=1\nteacher_half=1\n[maxpool]\n[maxpool]\n"
         "[vkd_whiten]\nmode=whiten\nstatistics=running\nmomentum=0.5\nwhitening=cholesky\nshrinkage=1\nrank="
         "0\n"
         "eps=1e-3\n[vkd_projection]\nfrom=0\nteacher_from=79\nmap=cayley\nrebase=7\nmomentum=0.25\nloss="
@@ -91,6 +92,7 @@ static void every_key_arrives(void **state) {
     assert_string_equal(cfg.teacher_cfg, "cfg/t.cfg");
     assert_string_equal(cfg.teacher_weights, "t.weights");
     assert_int_equal(cfg.teacher_resize, 1);
+    assert_int_equal(cfg.teacher_half, 1);
     const vkd_tap_options *t = &cfg.taps[0];
     assert_int_equal(t->from, 0);
     assert_int_equal(t->teacher_from, 79);
@@ -106,13 +108,13 @@ static void every_key_arrives(void **state) {
     assert_int_equal(t->until, 11);
     assert_int_equal(t->ramp, VKD_OPTION_RAMP_COSINE);
     assert_true(t->learning_rate == 0);
-    assert_int_equal(t->line, 15);
+    assert_int_equal(t->line, 16);
     assert_int_equal(t->whiten.mode, VKD_OPTION_MODE_WHITEN);
     assert_true(t->whiten.momentum == 0.5f);
     assert_int_equal(t->whiten.whitening, VKD_OPTION_WHITENING_CHOLESKY);
     assert_true(t->whiten.shrinkage == 1);
     assert_true(t->whiten.eps == 1e-3f);
-    assert_int_equal(t->whiten.line, 7);
+    assert_int_equal(t->whiten.line, 8);
     vkd_cfg_free(&cfg);
 }
 
@@ -194,6 +196,14 @@ static void a_later_error_names_the_keys_line(void **state) {
     read_good(STUDENT "[vkd_projection]\nteacher_from=99\n", &cfg); // no whiten section to point at
     snprintf(expected, sizeof(expected), "%s:7: [vkd_projection] rank: no", cfg.path);
     vkd_tap_error(&err, &cfg, 0, "rank", "no");
+    assert_string_equal(err.text, expected);
+    vkd_cfg_free(&cfg);
+    read_good("[net]\nbatch=1\nteacher_half=1\n[maxpool]\n", &cfg);
+    snprintf(expected, sizeof(expected), "%s:3: [net] teacher_half: found 1", cfg.path);
+    assert_int_equal(vkd_net_error(&err, &cfg, "teacher_half", "found %d", 1), VKD_INVALID_ARGUMENT);
+    assert_string_equal(err.text, expected);
+    snprintf(expected, sizeof(expected), "%s: [net] teacher_cfg: none", cfg.path); // not set: no line
+    vkd_net_error(&err, &cfg, "teacher_cfg", "none");
     assert_string_equal(err.text, expected);
     vkd_cfg_free(&cfg);
 }

@@ -117,6 +117,13 @@ same_table() {
 }
 check check_needs_no_gpu same_table plain
 check check_needs_no_gpu_cudnn same_table cudnn
+half_wants_a_gpu() {
+    sed 's/^teacher_cfg/teacher_half=1\n&/' student.cfg >half.cfg
+    data_file half
+    refuse "half.cfg:$(grep -n teacher_half half.cfg | cut -d: -f1): [net] teacher_half: found 1 in a run on the CPU; expected 0, or a run on a GPU" \
+        "$gpu/cudnn/darknet/darknet" detector train half.data half.cfg -nogpu
+}
+check half_wants_a_gpu half_wants_a_gpu
 if ls /dev/nvidia[0-9]* >/dev/null 2>&1; then
     echo "ok no_gpu_is_told (left out: there is one)"
 else
