@@ -69,7 +69,7 @@ static const vkd_option_row projection_rows[] = {
              "cross-covariance"},
     {"loss", TAP(loss), WORD(loss_words), .initial = "l2",
      .help = "distance between a projected sample and its target"},
-    {"ratio", TAP(ratio), FLOAT_FROM_0, .initial = "2",
+    {"ratio", TAP(ratio), FLOAT_FROM_0, .initial = "4",
      .help = "chooses the weight so that (norm of the vkd gradient) / (norm of the task's gradient) at the "
              "tap keeps "
              "this value; not beside weight"},
@@ -77,7 +77,7 @@ static const vkd_option_row projection_rows[] = {
      .help = "a fixed weight instead of ratio: weight * mean over locations and teacher channels, summed "
              "over images; "
              "0 trains bit for bit like the plain cfg"},
-    {"foreground", TAP(foreground), .type = VKD_ROW_FLOAT, .min = 0, .max = 1, .initial = "0.5",
+    {"foreground", TAP(foreground), .type = VKD_ROW_FLOAT, .min = 0, .max = 1, .initial = "1",
      .needs_key = "pool", .needs = BIT(VKD_OPTION_POOL_DENSE),
      .help = "share of the loss that falls on locations in a truth box ([yolo], [region]; the default where "
              "there are none, and with pool=global, is 0); 0: every location counts the same"},
