@@ -116,6 +116,8 @@ static void load_student(training *t) {
     if (!vkd_is_detector(net))
         vkd_fail("%s: the last layer is [%s]; expected [yolo] or [region]", t->request.cfg,
                  get_layer_string(head.type));
+    if (net->c != 3) // the loader makes three of every picture
+        vkd_fail("%s: [net] channels: %d; expected 3, as pictures have", t->request.cfg, net->c);
     if (net->max_batches < 1)
         vkd_fail("%s: [net] max_batches: missing; expected an integer >= 1", t->request.cfg);
     t->cfg_w = net->w;

@@ -29,6 +29,16 @@ static bool is_over(const network *net, const vkd_plugin *plugin, size_t batch) 
     return true;
 }
 
+void vkd_take_data(const network *net, int inputs, int truths) {
+    if (inputs != net->inputs)
+        vkd_fail("found %d numbers a picture, as it is loaded; the network takes %d (%d x %d x %d)", inputs,
+                 net->inputs, net->w, net->h, net->c);
+    if (truths > net->truths)
+        vkd_fail(
+            "found %d numbers of truth a picture, the network takes %d; do data and cfg agree on classes?",
+            truths, net->truths);
+}
+
 void vkd_step_begin(network *net) {
     vkd_plugin *plugin = vkd_of(net);
     if (!plugin) return;

@@ -43,6 +43,9 @@ int vkd_loads_teacher(void);
 // ---- a training step
 // ---------------------------------------------------------------------------------------
 
+// Before a batch is taken in: numbers of each picture and of its truth. Others than the network's end the
+// program.
+void vkd_take_data(const struct network *net, int inputs, int truths);
 // Before the student's forward pass; the first call loads the teacher and makes the taps.
 void vkd_step_begin(struct network *net);
 // Between the student's forward and backward pass: the teacher's forward pass and the taps'. A loss that is
