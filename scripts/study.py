@@ -77,6 +77,7 @@ MAPS = tuple(f"map={m}" for m in ("matrix_exp", "cayley", "householder", "procru
 FIRST = "ratio=2 foreground=0.5"  # what the screening began with
 HEAD = "9:18/map=identity/mode=none/student_norm=none"  # the heads' own outputs
 TABLES = {
+    "alone": ([alone()], 5),
     "result": table(5, "", FIRST, f"{FIRST} map=matrix_exp"),
     "maps": table(3, *MAPS, *(f"{FIRST} {m}" for m in MAPS)),
     "teacher": table(3, "", "mode=none", "mode=layernorm",
