@@ -85,10 +85,21 @@ static void fill(network *net) {
     vkd_rng rng;
     vkd_rng_seed(&rng, 4, 5, 6);
     normal(&rng, net->input, (size_t)net->inputs * (size_t)net->batch, 0.5, 0.2);
+}
+
+// Other places at every step, as other pictures would have them: always the same few locations would leave
+// most of the cross-covariance zero.
+static void place_objects(network *net) {
+    static vkd_rng rng;
+    static bool seeded;
+    if (!seeded) vkd_rng_seed(&rng, 7, 8, 9);
+    seeded = true;
     for (int b = 0; b < net->batch; ++b)
         for (int i = 0; i < 4 && 5 * i + 4 < net->truths; ++i) {
             float *box = net->truth + (size_t)b * (size_t)net->truths + 5 * i;
-            box[0] = 0.2f + 0.15f * (float)i, box[1] = 0.3f, box[2] = 0.2f, box[3] = 0.3f, box[4] = 0;
+            box[0] = 0.1f + 0.8f * (float)vkd_rng_uniform(&rng),
+            box[1] = 0.15f + 0.7f * (float)vkd_rng_uniform(&rng);
+            box[2] = 0.2f, box[3] = 0.3f, box[4] = 0;
         }
 }
 
@@ -232,6 +243,7 @@ static void print_layers(const char *whose, const char *pass, const network *net
 
 static void one_step(network *net, double *spent) {
     vkd_plugin *plugin = vkd_of(net);
+    place_objects(net);
     double teacher = plugin->teacher_seconds, taps = plugin->tap_seconds, start = what_time_is_it_now();
     *net->seen += (size_t)net->batch;
     net->train = 1;
