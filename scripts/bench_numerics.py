@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """`make bench-numerics`: our numerics against PyTorch's and SciPy's, in turns on the same machine and threads.
 
-  bench_numerics.py PROGRAM [--rounds N] [--quick]
+  bench_numerics.py PROGRAM [--rounds N] [--quick] [--only maps|procrustes|taps]
 
 1. One update of P: map, adjoint, optimiser. Ours is vkd_projection_update; theirs is a forward and a backward through
    torch.nn.utils.parametrizations.orthogonal and a step of SGD with momentum, in float32. rebase=1 re-bases at every
@@ -92,7 +92,7 @@ def times(ratio):
     return "-" if ratio != ratio else f"{ratio:.3g}x"
 
 
-def bench_updates(ours, rounds, torch, linalg, np):
+def bench_updates(ours, rounds, torch):
     theirs_name = "torch" if torch else "(torch is missing: apt install python3-torch)"
     print(f"| (n,k) | map | ours, rebase=1: ms | rebase=0: ms | {theirs_name} ms | torch / ours, rebase=1 | rebase=0 |")
     print("|---|---|---|---|---|---|---|")
@@ -107,7 +107,9 @@ def bench_updates(ours, rounds, torch, linalg, np):
             (one, theirs, ratio), (zero, _, ratio0) = cells
             print(f"| ({n},{k}) | {name} | {milliseconds(one)} | {milliseconds(zero)} | {milliseconds(theirs)} "
                   f"| {times(ratio)} | {times(ratio0)} |", flush=True)  # fmt: skip
-    print()
+
+
+def bench_procrustes(ours, rounds, linalg, np):
     other_name = "scipy.linalg.polar" if linalg else "(SciPy is missing: apt install python3-scipy)"
     print(f"| (n,k) | procrustes, ours: ms | {other_name} ms | scipy / ours |\n|---|---|---|---|")
     for n, k in SIZES:
@@ -136,6 +138,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("program", metavar="PROGRAM")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--only", choices=["maps", "procrustes", "taps"], help="default: all three")
     parser.add_argument("--quick", action="store_true", help="the two smallest sizes, one round")
     options = parser.parse_args()
     if options.quick:
@@ -151,10 +154,15 @@ def main():
     ours = Ours(options.program)
     print(f"{THREADS} threads, medians of {options.rounds} rounds"
           + (f", torch {torch.__version__}" if torch else ""))  # fmt: skip
-    print("\nOne update of P\n")
-    bench_updates(ours, options.rounds, torch, linalg, np)
-    print("\nOne forward of a tap, gradients included\n")
-    bench_taps(ours, options.rounds)
+    if options.only in (None, "maps"):
+        print("\nOne update of P\n")
+        bench_updates(ours, options.rounds, torch)
+    if options.only in (None, "procrustes"):
+        print("\nOne update of P by the closed form\n")
+        bench_procrustes(ours, options.rounds, linalg, np)
+    if options.only in (None, "taps"):
+        print("\nOne forward of a tap, gradients included\n")
+        bench_taps(ours, options.rounds)
 
 
 if __name__ == "__main__":
