@@ -280,7 +280,7 @@ def run(options):
                 process.terminate()
             sys.exit("study.py: stopped; the same command goes on from here")
     if failed:
-        sys.exit(f"study.py: {len(failed)} trainings failed")
+        sys.exit(f"study.py: {count_of(len(failed), 'training')} failed")
     left = len(missing(options))
     print(f"{left} left" if left else "complete")
 
@@ -370,6 +370,10 @@ def plot(bars, path):
     figure.savefig(path, dpi=110)
 
 
+def count_of(n, what):
+    return f"{n} {what}" + "s" * (n != 1)
+
+
 def plot_curves(rows, path):
     """AP over batches, mean and range over seeds, of the convergence table's settings."""
     import matplotlib
@@ -386,7 +390,7 @@ def plot_curves(rows, path):
         if points:
             batches = sorted(points)
             mean, low, high = ([f(points[b]) for b in batches] for f in (statistics.mean, min, max))
-            (line,) = axes.plot(batches, mean, marker=".", label=f"{short(setting)} ({len(points[batches[-1]])} seeds)")
+            (line,) = axes.plot(batches, mean, marker=".", label=f"{short(setting)} ({count_of(len(points[batches[-1]]), 'seed')})")
             axes.fill_between(batches, low, high, color=line.get_color(), alpha=0.2, linewidth=0)
     axes.set_xlabel("batches")
     axes.set_ylabel("AP on the test scenes")
