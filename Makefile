@@ -427,7 +427,7 @@ tsan:
 	@$(WITHIN)/tsan SANITIZE=thread OPENMP=0 tsan-tests
 
 tsan-tests: $(DARKNET) $(filter $(BUILD)/%,$(TSAN_TESTS)) $(HOST_TOOLS)
-	@TSAN_OPTIONS='halt_on_error=1 exitcode=66 report_thread_leaks=0' OPENBLAS_NUM_THREADS=1 TIMEOUT=$(or $(TIMEOUT),600) BUILD="$(AT_BUILD)" \
+	@TSAN_OPTIONS="halt_on_error=1 exitcode=66 report_thread_leaks=0 suppressions='$$PWD/tests/thread_sanitizer.supp'" OPENBLAS_NUM_THREADS=1 TIMEOUT=$(or $(TIMEOUT),600) BUILD="$(AT_BUILD)" \
 	    DARKNET="$(AT_DARKNET)" SANITIZE='$(SANITIZE)' scripts/run_tests.sh $(TSAN_TESTS)
 
 # Which lines of the plugin the tests run: a figure a file, and what never ran. Lines between LCOV_EXCL_START or behind
