@@ -51,6 +51,8 @@ static size_t workspace(const vkd_projection *p) {
     const vkd_orthogonal_map *map = orthogonal_map(p->map);
     size_t size = vkd_stiefel_workspace(p->rows, p->cols), other = 0;
     if (map) other = vkd_map_workspace(map, p->rows, p->cols);
+    if (p->kept && map->single->workspace(p->rows, p->cols) > other)
+        other = map->single->workspace(p->rows, p->cols);
     if (p->map == VKD_OPTION_MAP_PROCRUSTES) other = vkd_stiefel_polar_workspace(p->rows, p->cols);
     return size > other ? size : other;
 }
@@ -69,7 +71,10 @@ vkd_status vkd_projection_create(vkd_projection *p, const vkd_tap_options *optio
     p->cols = n > k ? k : n;
     size_t size = (size_t)p->rows * (size_t)p->cols;
     bool average = p->map == VKD_OPTION_MAP_PROCRUSTES;
-    bool keeps_base = orthogonal_map(p->map) && p->rebase != 1;
+    const vkd_orthogonal_map *map = orthogonal_map(p->map);
+    bool keeps_base = map && p->rebase != 1, keeps_point = keeps_base && map->single;
+    // NOLINTNEXTLINE(clang-analyzer-optin.portability.UnixAPI) as below
+    if (keeps_point) p->kept = calloc(map->single->kept(p->rows, p->cols), sizeof *p->kept);
     p->V = calloc(size, sizeof *p->V);
     p->gradient = calloc(size, sizeof *p->gradient);
     p->step = calloc(size, sizeof *p->step);
@@ -84,7 +89,8 @@ vkd_status vkd_projection_create(vkd_projection *p, const vkd_tap_options *optio
         p->D = calloc(size, sizeof *p->D);
     }
     if (!p->V || !p->gradient || !p->step || !p->work ||
-        !(average ? (void *)p->cross : (void *)p->momentum) || (keeps_base && (!p->base || !p->D)))
+        !(average ? (void *)p->cross : (void *)p->momentum) || (keeps_base && (!p->base || !p->D)) ||
+        (keeps_point && !p->kept))
         return VKD_OUT_OF_MEMORY;
     if (is_identity) {
         for (int i = 0; i < n; ++i)
@@ -102,6 +108,7 @@ void vkd_projection_free(vkd_projection *p) {
     free(p->momentum);
     free(p->base);
     free(p->D);
+    free(p->kept);
     free(p->cross);
     free(p->step);
     free(p->work);
@@ -111,7 +118,9 @@ void vkd_projection_free(vkd_projection *p) {
 size_t vkd_projection_bytes(const vkd_projection *p) {
     size_t floats = 3 + (p->momentum != NULL) + (p->base != NULL) + (p->D != NULL);
     size_t matrix = floats * sizeof(float) + (p->cross != NULL) * sizeof(double);
-    return (size_t)p->rows * (size_t)p->cols * matrix + workspace(p) * sizeof *p->work;
+    size_t kept = p->kept ? orthogonal_map(p->map)->single->kept(p->rows, p->cols) : 0;
+    return (size_t)p->rows * (size_t)p->cols * matrix + kept * sizeof *p->kept +
+           workspace(p) * sizeof *p->work;
 }
 
 bool vkd_projection_is_isometry(const vkd_projection *p) {
@@ -157,6 +166,26 @@ static void average_cross(vkd_projection *p, size_t size) {
         p->cross[i] = m * p->cross[i] - (1 - m) * p->gradient[i];
 }
 
+// V = map(base, D), and what the adjoint there needs. The first step from a base is the same to the bit for
+// every rebase.
+static vkd_status go_to(vkd_projection *p, const vkd_orthogonal_map *map, const float *D, float *V) {
+    p->is_kept = false;
+    if (!p->kept || !p->since_rebase)
+        return vkd_map_forward(map, p->base ? p->base : p->V, D, p->rows, p->cols, V, p->work);
+    vkd_status status = map->single->forward(p->base, D, p->rows, p->cols, V, p->kept, p->work);
+    p->is_kept = status == VKD_OK;
+    return status;
+}
+
+// gradient <- that at D.
+static vkd_status pull_back(vkd_projection *p, const vkd_orthogonal_map *map) {
+    if (!p->kept)
+        return vkd_map_adjoint(map, p->base, p->D, p->gradient, p->rows, p->cols, p->gradient, p->work);
+    vkd_status status = p->is_kept ? VKD_OK : go_to(p, map, p->D, p->step);
+    if (status) return status;
+    return map->single->adjoint(p->base, p->gradient, p->rows, p->cols, p->kept, p->gradient, p->work);
+}
+
 static vkd_status gather_momentum(vkd_projection *p, size_t size) {
     const vkd_orthogonal_map *map = orthogonal_map(p->map);
     vkd_status status = VKD_OK;
@@ -166,8 +195,7 @@ static vkd_status gather_momentum(vkd_projection *p, size_t size) {
         status = vkd_all_finite(p->momentum, size) ? VKD_OK : VKD_NOT_FINITE;
     } else {
         // At D = 0 the adjoint only projects onto the tangents, as the next line does in any case.
-        if (p->since_rebase > 0)
-            status = vkd_map_adjoint(map, p->base, p->D, p->gradient, p->rows, p->cols, p->gradient, p->work);
+        if (p->since_rebase > 0) status = pull_back(p, map);
         if (!status)
             status = vkd_stiefel_momentum(p->base ? p->base : p->V, p->gradient, p->decay, p->momentum,
                                           p->rows, p->cols, p->work);
@@ -207,8 +235,7 @@ static vkd_status turn(vkd_projection *p, const vkd_orthogonal_map *map, size_t 
     if (p->D)
         for (size_t i = 0; i < size; ++i)
             p->step[i] += p->D[i];
-    vkd_status status =
-        vkd_map_forward(map, p->base ? p->base : p->V, p->step, p->rows, p->cols, p->V, p->work);
+    vkd_status status = go_to(p, map, p->step, p->V);
     if (status) return status;
     status = mend(p);
     if (!p->D) return status;
@@ -318,8 +345,7 @@ static vkd_status merge_V(vkd_projection *const *p, int count, size_t size) {
     }
     if (map && first->rebase == 0 && share_base(p, count, size)) {
         take_mean(p, count, offsetof(vkd_projection, D), size, first->step);
-        vkd_status status =
-            vkd_map_forward(map, first->base, first->step, first->rows, first->cols, first->V, first->work);
+        vkd_status status = go_to(first, map, first->step, first->V);
         if (status) return status;
         memcpy(first->D, first->step, size * sizeof *first->D);
         return mend(first);
@@ -355,6 +381,7 @@ vkd_status vkd_projection_merge(vkd_projection *const *p, int count) {
         if (first->cross) memcpy(p[i]->cross, first->cross, size * sizeof *first->cross);
         if (p[i]->count > first->count) first->count = p[i]->count;
         p[i]->since_rebase = first->since_rebase;
+        p[i]->is_kept = false;
         p[i]->defect = first->defect;
     }
     for (int i = 1; i < count; ++i)

@@ -23,6 +23,8 @@ typedef struct vkd_projection {
     float *momentum; // (rows,cols) tangent at the base; NULL for map=procrustes
     float *base;     // (rows,cols) orthonormal; NULL where V itself is always the base (rebase=1)
     float *D;        // (rows,cols) tangent at the base; NULL with it
+    float *kept;     // what the map's adjoint at D begins with; NULL for a map that keeps nothing, and with D
+    bool is_kept;    // it belongs to D; false for whoever changes D from outside
     int since_rebase;
     double *cross; // (rows,cols) map=procrustes: running average of -gradient; NULL otherwise
     int count;     // updates in it

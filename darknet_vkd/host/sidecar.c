@@ -29,6 +29,7 @@ void vkd_blocks_add(vkd_block_list *list, const char *owner, int index, const ch
 static void add_tap(vkd_block_list *list, vkd_tap *tap, int i) {
     vkd_projection *p = &tap->projection;
     vkd_target *t = &tap->target;
+    p->is_kept = false; // the list is to read into as well
     size_t matrix = (size_t)p->rows * (size_t)p->cols * sizeof(float);
     size_t second = vkd_target_second_size(t);
     vkd_blocks_add(list, "tap", i, "P", p->V, matrix);

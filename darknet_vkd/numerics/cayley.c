@@ -124,9 +124,114 @@ static size_t workspace(int n, int k) {
     return vkd_skew_map_workspace(&function, n, k);
 }
 
+// ---- any tangent, with n x k products in float32
+//
+// With X = P'D, S = skew(X) and B = D - P X, which is all that A reads of D, the same elimination gives
+//
+//     V = Y - P,  Y = (B + 2 P) C,  C = K^-1,  K = I - S/2 + B'B/4
+//
+// as P + B + (B + 2 P)(C - I), whose rounding is relative to the step. dC = -C dK C and (B + 2 P)'(G C') =
+// C^-T (Y'G C') leave T = Y'G C' as the one product that both derivatives need: S has T/2 and K has -T for
+// its gradient, hence
+//
+//     dD = G C' - B (T + T')/4 + P ((T - T')/4 - P'G C')
+
+// (n,k) each, and C - I (k,k).
+typedef struct kept {
+    float *Y, *B, *E;
+} kept;
+
+static kept kept_in(float *room, int n, int k) {
+    const size_t nk = (size_t)n * k;
+    return (kept){room, room + nk, room + 2 * nk};
+}
+
+static size_t single_kept(int n, int k) {
+    return (2 * (size_t)n + (size_t)k) * (size_t)k;
+}
+
+static size_t single_workspace(int n, int k) {
+    return ((size_t)n + 2 * (size_t)k + 1) * (size_t)k;
+}
+
+// K (k,k) <- K^-1 - I; scratch (k,k).
+static vkd_status invert(double *K, int k, double *scratch, lapack_int *pivots) {
+    if (LAPACKE_dgetrf_work(LAPACK_COL_MAJOR, k, k, K, k, pivots) != 0) return VKD_SINGULAR;
+    if (LAPACKE_dgetri_work(LAPACK_COL_MAJOR, k, K, k, pivots, scratch, k * k) != 0) return VKD_SINGULAR;
+    for (int i = 0; i < k; ++i)
+        K[(size_t)i * k + i] -= 1;
+    return VKD_OK;
+}
+
+static vkd_status single_forward(const float *P, const float *D, int n, int k, float *V, float *room,
+                                 double *work) {
+    const size_t nk = (size_t)n * k, kk = (size_t)k * k;
+    const kept to = kept_in(room, n, k);
+    double *K = work, *scratch = K + kk;
+    lapack_int *pivots = (lapack_int *)(scratch + kk);
+    float *X = to.E, *H = X; // one after the other
+    cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, k, k, n, 1, P, k, D, k, 0, X, k);
+    for (size_t i = 0; i < (size_t)k; ++i)
+        for (size_t j = 0; j < (size_t)k; ++j)
+            K[i * k + j] = ((double)X[j * k + i] - X[i * k + j]) / 4;
+    if (n > k) {
+        memcpy(to.B, D, nk * sizeof *D);
+        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, n, k, k, -1, P, k, X, k, 1, to.B, k);
+        cblas_ssyrk(CblasRowMajor, CblasLower, CblasTrans, k, n, 1, to.B, k, 0, H, k);
+        for (size_t i = 0; i < (size_t)k; ++i)
+            for (size_t j = 0; j < (size_t)k; ++j)
+                K[i * k + j] += H[i > j ? i * k + j : j * k + i] / 4.;
+    } else {
+        memset(to.B, 0, nk * sizeof *to.B); // nothing is normal to a square P
+    }
+    for (int i = 0; i < k; ++i)
+        K[(size_t)i * k + i] += 1;
+    if (!vkd_all_finite_double(K, kk)) return VKD_NOT_FINITE;
+    const vkd_status status = invert(K, k, scratch, pivots);
+    if (status != VKD_OK) return status;
+    vkd_narrow(K, kk, to.E);
+    void *room_for_floats = scratch;
+    float *L = room_for_floats;
+    for (size_t i = 0; i < nk; ++i) {
+        L[i] = to.B[i] + 2 * P[i];
+        to.Y[i] = to.B[i] + P[i];
+    }
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, n, k, k, 1, L, k, to.E, k, 1, to.Y, k);
+    if (!vkd_all_finite(to.Y, nk)) return VKD_NOT_FINITE;
+    memcpy(V, to.Y, nk * sizeof *V);
+    for (size_t i = 0; i < nk; ++i)
+        to.Y[i] += P[i];
+    return VKD_OK;
+}
+
+static vkd_status single_adjoint(const float *P, const float *G, int n, int k, const float *room, float *dD,
+                                 double *work) {
+    const size_t nk = (size_t)n * k, kk = (size_t)k * k;
+    const float *Y = room, *B = Y + nk, *E = B + nk;
+    void *room_for_floats = work;
+    float *sum = room_for_floats, *T = sum + nk, *Q = T + kk;
+    memcpy(sum, G, nk * sizeof *G);
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, n, k, k, 1, G, k, E, k, 1, sum, k);
+    cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, k, k, n, 0.25f, Y, k, sum, k, 0, T, k);
+    memcpy(Q, T, kk * sizeof *Q);
+    vkd_add_transpose(Q, k, -1);
+    if (n > k) {
+        vkd_add_transpose(T, k, 1);
+        cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, k, k, n, -1, P, k, sum, k, 1, Q, k);
+        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, n, k, k, -1, B, k, T, k, 1, sum, k);
+    }
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, n, k, k, 1, P, k, Q, k, n > k, sum, k);
+    if (!vkd_all_finite(sum, nk)) return VKD_NOT_FINITE;
+    memcpy(dD, sum, nk * sizeof *dD);
+    return VKD_OK;
+}
+
+static const vkd_single_map single = {single_kept, single_workspace, single_forward, single_adjoint};
+
 const vkd_orthogonal_map vkd_map_cayley = {.forward = forward,
                                            .adjoint = adjoint,
                                            .workspace = workspace,
                                            .square = square,
                                            .tangent = &tangent,
-                                           .square_step = square_step};
+                                           .square_step = square_step,
+                                           .single = &single};

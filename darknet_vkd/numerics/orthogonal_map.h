@@ -11,6 +11,21 @@
 #include "numerics/status.h"
 #include "numerics/tangent_frame.h"
 
+// A map of tangents of any size with its n x k products in float32, and k x k algebra in float64. What
+// forward keeps is what adjoint begins with, so that coming back to a point costs no more than its gradient.
+typedef struct vkd_single_map {
+    size_t (*kept)(int n, int k);      // floats
+    size_t (*workspace)(int n, int k); // doubles
+    vkd_status (*forward)(const float *P, const float *D, int n, int k,
+                          float *V,    // =, not P nor D; unchanged unless VKD_OK
+                          float *kept, // =
+                          double *work);
+    // dD may be G.
+    vkd_status (*adjoint)(const float *P, const float *G, int n, int k, const float *kept,
+                          float *dD, // =
+                          double *work);
+} vkd_single_map;
+
 // The float64 core. Arrays are row-major (n,k), n >= k >= 1, finite, and do not overlap.
 typedef struct vkd_orthogonal_map {
     vkd_status (*forward)(const double *P, // base
@@ -36,6 +51,7 @@ typedef struct vkd_orthogonal_map {
                               int k,
                               float *X,     // (k,k) D on entry, V - P on return
                               int *pivots); // (k)
+    const vkd_single_map *single;           // null for a map without this form
 } vkd_orthogonal_map;
 
 // The float64 forward of any step: map->forward, or the tangent's frame where it is enough.

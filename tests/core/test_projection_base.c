@@ -133,6 +133,34 @@ static void first_step_is_the_same(void **state) {
         }
 }
 
+// A projection that gets another's state, as from a sidecar, goes on as the other does, to the bit.
+static void goes_on_elsewhere(void **state) {
+    (void)state;
+    for (size_t m = 0; m < COUNT(based); ++m)
+        for (size_t s = 0; s < COUNT(shapes); ++s) {
+            vkd_projection a = make(based[m].name, 0, 0.9f, shapes[s][0], shapes[s][1]);
+            vkd_projection b = make(based[m].name, 0, 0.9f, shapes[s][0], shapes[s][1]);
+            const size_t bytes = (size_t)a.rows * (size_t)a.cols * sizeof *a.V;
+            for (uint64_t i = 1; i <= 3; ++i)
+                random_update(&a, i);
+            random_update(&b, 9); // it has been somewhere else
+            random_update(&b, 8);
+            float *const from[] = {a.V, a.base, a.D, a.momentum}, *const to[] = {b.V, b.base, b.D,
+                                                                                 b.momentum};
+            for (size_t i = 0; i < COUNT(from); ++i)
+                memcpy(to[i], from[i], bytes);
+            b.since_rebase = a.since_rebase;
+            b.is_kept = false;
+            for (uint64_t i = 4; i <= 6; ++i) {
+                random_update(&a, i);
+                random_update(&b, i);
+                assert_memory_equal(a.V, b.V, bytes);
+            }
+            vkd_projection_free(&a);
+            vkd_projection_free(&b);
+        }
+}
+
 // |V - T|^2 falls to nothing whatever the base.
 static void descends(void **state) {
     (void)state;
@@ -265,6 +293,7 @@ int main(void) {
         cmocka_unit_test(gathers_the_canonical_gradient),
         cmocka_unit_test(base_moves_when_it_is_time),
         cmocka_unit_test(first_step_is_the_same),
+        cmocka_unit_test(goes_on_elsewhere),
         cmocka_unit_test(descends),
         cmocka_unit_test(procrustes_averages),
         cmocka_unit_test(procrustes_of_few_samples),

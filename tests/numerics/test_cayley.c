@@ -47,6 +47,71 @@ static void small_steps(void **state) {
     check_small_steps(&vkd_map_cayley, twin_cayley);
 }
 
+// Products in float32 against the float64 core, for tangents and for what else a D may be: it reads the same
+// of both.
+static void single_products(void **state) {
+    (void)state;
+    const vkd_single_map *single = vkd_map_cayley.single;
+    const int sizes[][2] = {{1, 1}, {5, 3}, {9, 2}, {7, 7}, {40, 40}, {64, 32}, {96, 17}};
+    const double lengths[] = {1e-3, 0.1, 2};
+    for (size_t s = 0; s < COUNT(sizes); ++s)
+        for (size_t l = 0; l < COUNT(lengths); ++l)
+            for (int tangent = 0; tangent < 2; ++tangent) {
+                const int n = sizes[s][0], k = sizes[s][1];
+                const size_t nk = (size_t)n * (size_t)k;
+                float *P = floats(nk), *D = floats(nk), *G = floats(nk), *V = floats(nk), *dD = floats(nk);
+                double *scratch = stiefel_work(n, k);
+                vkd_rng rng;
+                vkd_rng_seed(&rng, 3, s, l);
+                assert_ok(vkd_stiefel_random(P, n, k, &rng, scratch));
+                for (size_t i = 0; i < nk; ++i) {
+                    D[i] = (float)(lengths[l] * vkd_rng_normal(&rng) / sqrt(n));
+                    G[i] = (float)vkd_rng_normal(&rng);
+                }
+                if (tangent) assert_ok(vkd_stiefel_project(P, D, n, k, scratch));
+                double *Pd = widened(P, nk), *Dd = widened(D, nk), *Gd = widened(G, nk), *Vd = doubles(nk);
+                double *dDd = doubles(nk), *work = doubles(vkd_map_cayley.workspace(n, k));
+                assert_ok(vkd_map_cayley.forward(Pd, Dd, n, k, Vd, work));
+                assert_ok(vkd_map_cayley.adjoint(Pd, Dd, Gd, n, k, dDd, work));
+                float *kept = floats(single->kept(n, k));
+                double *single_work = doubles(single->workspace(n, k));
+                assert_ok(single->forward(P, D, n, k, V, kept, single_work));
+                assert_below(relative_mixed(V, Vd, nk), 1e-6);
+                assert_ok(single->adjoint(P, G, n, k, kept, dD, single_work));
+                double difference = 0;
+                for (size_t i = 0; i < nk; ++i)
+                    difference += (dD[i] - dDd[i]) * (dD[i] - dDd[i]);
+                assert_below(sqrt(difference) / norm_floats(G, nk), 1e-6);
+                float *singles[] = {P, D, G, V, dD, kept};
+                double *all[] = {scratch, Pd, Dd, Gd, Vd, dDd, work, single_work};
+                for (size_t i = 0; i < COUNT(singles); ++i)
+                    free(singles[i]);
+                for (size_t i = 0; i < COUNT(all); ++i)
+                    free(all[i]);
+            }
+}
+
+static void single_not_finite(void **state) {
+    (void)state;
+    const vkd_single_map *single = vkd_map_cayley.single;
+    enum { n = 5, k = 3 };
+    float P[n * k] = {[0] = 1, [4] = 1, [8] = 1}, D[n * k] = {[9] = NAN}, V[n * k] = {7},
+                G[n * k] = {INFINITY};
+    float *kept = floats(single->kept(n, k));
+    double *work = doubles(single->workspace(n, k));
+    assert_int_equal(single->forward(P, D, n, k, V, kept, work), VKD_NOT_FINITE);
+    assert_true(V[0] == 7);
+    D[9] = 3e38f; // B'B overflows
+    assert_int_equal(single->forward(P, D, n, k, V, kept, work), VKD_NOT_FINITE);
+    D[9] = 1;
+    assert_ok(single->forward(P, D, n, k, V, kept, work));
+    V[0] = 7;
+    assert_int_equal(single->adjoint(P, G, n, k, kept, V, work), VKD_NOT_FINITE);
+    assert_true(V[0] == 7);
+    free(kept);
+    free(work);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(small_steps),
@@ -57,6 +122,8 @@ int main(void) {
         cmocka_unit_test(large_small_step),
         cmocka_unit_test(adjoint_differences),
         cmocka_unit_test(rejects),
+        cmocka_unit_test(single_products),
+        cmocka_unit_test(single_not_finite),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

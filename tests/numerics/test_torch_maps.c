@@ -86,7 +86,35 @@ static void shell(void **state) {
     }
 }
 
+// The forms whose n x k products are float32, where a map has them.
+static void single(void **state) {
+    (void)state;
+    int compared = 0;
+    for (size_t c = 0; c < COUNT(cases); ++c) {
+        const torch_case *t = &cases[c];
+        const vkd_single_map *form = t->map->single;
+        if (!form) continue;
+        const size_t nk = (size_t)t->n * t->k;
+        float *P = narrowed(t->P, nk), *D = narrowed(t->D, nk), *G = narrowed(t->G, nk), *V = floats(nk);
+        float *xi = floats(nk), *kept = floats(form->kept(t->n, t->k));
+        double *work = doubles(form->workspace(t->n, t->k)), *scratch = stiefel_work(t->n, t->k);
+        assert_ok(form->forward(P, D, t->n, t->k, V, kept, work));
+        assert_below(relative_mixed(V, t->V, nk), 1e-6);
+        assert_ok(form->adjoint(P, G, t->n, t->k, kept, xi, work));
+        assert_ok(vkd_stiefel_tangent_gradient(P, xi, xi, t->n, t->k, scratch));
+        assert_below(relative_mixed(xi, t->xi, nk), 1e-6);
+        ++compared;
+        float *singles[] = {P, D, G, V, xi, kept};
+        for (size_t i = 0; i < COUNT(singles); ++i)
+            free(singles[i]);
+        free(work);
+        free(scratch);
+    }
+    assert_true(compared > 1);
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(core), cmocka_unit_test(shell)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(core), cmocka_unit_test(shell),
+                                       cmocka_unit_test(single)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
