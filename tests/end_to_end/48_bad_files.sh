@@ -312,6 +312,37 @@ folders_as_data() {
 }
 check wrong_data_folder folders_as_data
 
+# ---- classifiers and regressors ----
+sort_pictures
+{
+    net 3
+    classifier_layers
+} >class.cfg
+printf 'classes=2\ntrain=sorted.txt\nvalid=sorted.txt\nlabels=one_name\nbackup=run\n' >class.data
+for command in train valid; do
+    check "wrong_labels_of_a_classifier_$command" ends "one_name: found 1 names, expected one for each of 2 classes" \
+        "$DARKNET" classifier "$command" class.data class.cfg
+done
+{
+    net 3
+    conv 6 2 3 leaky bn
+    conv 2 1 1 linear
+    printf '\n[avgpool]\n\n[cost]\ntype=sse\n'
+} >numbers.cfg
+mkdir -p numbers/images numbers/labels
+cp "$(find images -name '*.ppm' | head -n 1)" numbers/images/one.jpg
+echo "$work/numbers/images/one.jpg" >numbers.txt
+printf 'classes=2\ntrain=numbers.txt\nbackup=run\n' >numbers.data
+label=$work/numbers/labels/one.txt
+check wrong_numbers_missing ends "$label: cannot be opened: No such file or directory" \
+    "$DARKNET" regressor train numbers.data numbers.cfg
+echo 0.5 >"$label"
+check wrong_numbers_too_few ends "$label: found 1 numbers, expected one for each of 2 classes" \
+    "$DARKNET" regressor train numbers.data numbers.cfg
+echo 0.5 x >"$label"
+check wrong_numbers_words ends "$label: found 1 numbers, expected one for each of 2 classes" \
+    "$DARKNET" regressor train numbers.data numbers.cfg
+
 # ---- `detector valid` loads with four threads, also where there are fewer pictures ----
 valid() {
     rm -rf results && mkdir results
