@@ -38,8 +38,8 @@ WHITEN_KEYS = ("mode", "statistics", "images", "whitening", "shrinkage", "rank",
 BASE = {"mode": "standardize", "map": "procrustes", "student_norm": "standardize", "loss": "l2", "ratio": "4",
         "ramp": "linear", "foreground": "1", "taps": "8:17"}  # fmt: skip
 # Changes BASE, or where they come first, the run: batches, data (percent of the training scenes), width (of the
-# student's channels, percent).
-RUN_KEYS = ("batches", "data", "width")
+# student's channels, percent), learning_rate.
+RUN_KEYS = ("batches", "data", "width", "learning_rate")
 
 
 def with_base(changes):
@@ -95,6 +95,7 @@ TABLES = {
                   f"{FIRST} taps={HEAD}", f"{FIRST} taps=8:17,{HEAD}"),
     "length": table(3, "batches=300", "", "batches=3000", "ratio=1 batches=3000", f"{FIRST} batches=3000"),
     "data": table(3, "", "data=20", "data=5"),
+    "rate": table(3, "learning_rate=0.01", "", "learning_rate=0.04"),
     "width": table(3, "width=50", "", "width=200"),
     "convergence": table(3, "", "map=matrix_exp", "map=linear", "mode=whiten"),
 }  # fmt: skip
@@ -117,6 +118,8 @@ def cfg_of(setting):
         steps = lambda m: "steps=" + ",".join(str(int(s) * batches // was) for s in m.group(1).split(","))
         plain = re.sub(r"^max_batches=\d+", f"max_batches={batches}", plain, flags=re.M)
         plain = re.sub(r"^steps=(.*)", steps, plain, flags=re.M)
+    if rate := words.pop("learning_rate", None):
+        plain = re.sub(r"^learning_rate=.*", f"learning_rate={rate}", plain, flags=re.M)
     width = int(words.pop("width", 100))
     if width != 100:  # all but the head, which has no batch norm
         wider = lambda m: m.group(1) + str(int(m.group(2)) * width // 100)
