@@ -38,8 +38,9 @@ WHITEN_KEYS = ("mode", "statistics", "images", "whitening", "shrinkage", "rank",
 BASE = {"mode": "standardize", "map": "procrustes", "student_norm": "standardize", "loss": "l2", "ratio": "4",
         "ramp": "linear", "foreground": "1", "taps": "8:17"}  # fmt: skip
 # Changes BASE, or where they come first, the run: batches, data (percent of the training scenes), width (of the
-# student's channels, percent), learning_rate.
-RUN_KEYS = ("batches", "data", "width", "learning_rate")
+# student's channels, percent), learning_rate, policy, steps.
+# `teacher=N` is one of N batches, which `run` trains first; without it the demo's.
+RUN_KEYS = ("batches", "data", "width", "learning_rate", "policy", "steps")
 
 
 def with_base(changes):
@@ -54,6 +55,10 @@ def with_base(changes):
 
 def alone(changes=""):
     return " ".join(["alone"] + changes.split())
+
+
+def teacher(batches):
+    return f"teacher batches={batches}"
 
 
 def text_of(words):
@@ -86,17 +91,18 @@ TABLES = {
     "student": table(3, *(f"student_norm={s}" for s in ("none", "gain", "standardize", "layernorm")),
                      f"{FIRST} student_norm=layernorm"),
     "loss": table(3, "", "map=matrix_exp", "map=matrix_exp loss=smooth_l1"),
-    "strength": table(3, *(f"ratio={r}" for r in ("0.1", "0.3", "1", "2", "4")), "ratio=6 warmup=50",
+    "strength": table(3, *(f"ratio={r}" for r in ("0.05", "0.1", "0.3", "1", "2", "4")), "ratio=6 warmup=50",
                       "ratio=4 foreground=0.5"),
     "schedule": table(3, "", "ramp=constant", "ramp=cosine", "ramp=constant until=700", f"{FIRST} ramp=constant"),
     "foreground": table(3, "foreground=0", "foreground=0.5", "foreground=0.8", ""),
     "momentum": table(3, "momentum=0.5", "", "momentum=0.99"),
-    "taps": table(3, "", "taps=6:11", "taps=8:17,6:11/ratio=1", "taps=8:15", f"{FIRST} taps=8:17,6:12",
+    "taps": table(3, "", "taps=6:11", "taps=8:17,6:11/ratio=1", "taps=8:15", "pool=global foreground=0", f"{FIRST} taps=8:17,6:12",
                   f"{FIRST} taps={HEAD}", f"{FIRST} taps=8:17,{HEAD}"),
     "length": table(3, "batches=300", "", "batches=3000", "ratio=1 batches=3000", f"{FIRST} batches=3000"),
     "data": table(3, "", "data=20", "data=5"),
+    "lead": ([teacher(500), teacher(1000)] + table(3, "teacher=500", "teacher=1000", "")[0], 3),
     "rate": table(3, "learning_rate=0.01", "", "learning_rate=0.04"),
-    "width": table(3, "width=50", "", "width=200"),
+    "width": table(3, "width=50", "", "width=200", "width=200 taps=8:16"),
     "convergence": table(3, "", "map=matrix_exp", "map=linear", "mode=whiten"),
 }  # fmt: skip
 
@@ -108,18 +114,26 @@ def section(name, words):
     return f"\n[{name}]\n" + "".join(f"{key}={value}\n" for key, value in words.items())
 
 
+def with_batches(text, batches):
+    if not batches:
+        return text
+    was = int(re.search(r"^max_batches=(\d+)", text, re.M).group(1))
+    steps = lambda m: "steps=" + ",".join(str(int(s) * batches // was) for s in m.group(1).split(","))
+    text = re.sub(r"^max_batches=\d+", f"max_batches={batches}", text, flags=re.M)
+    return re.sub(r"^steps=(.*)", steps, text, flags=re.M)
+
+
+def teacher_weights(batches):
+    return f"{FOLDER}/teacher_{batches}.weights" if batches else "cfg/fashion/teacher.weights"
+
+
 def cfg_of(setting):
     """The text of the cfg to train, and of the plain one to measure with."""
     words = dict(word.split("=", 1) for word in setting.split() if "=" in word)
-    plain = open("cfg/fashion/student.cfg").read()
-    batches = int(words.pop("batches", 0))
-    if batches:
-        was = int(re.search(r"^max_batches=(\d+)", plain, re.M).group(1))
-        steps = lambda m: "steps=" + ",".join(str(int(s) * batches // was) for s in m.group(1).split(","))
-        plain = re.sub(r"^max_batches=\d+", f"max_batches={batches}", plain, flags=re.M)
-        plain = re.sub(r"^steps=(.*)", steps, plain, flags=re.M)
-    if rate := words.pop("learning_rate", None):
-        plain = re.sub(r"^learning_rate=.*", f"learning_rate={rate}", plain, flags=re.M)
+    plain = with_batches(open("cfg/fashion/student.cfg").read(), int(words.pop("batches", 0)))
+    for key in ("learning_rate", "policy", "steps"):
+        if key in words:
+            plain = re.sub(rf"^{key}=.*", f"{key}={words.pop(key)}", plain, flags=re.M)
     width = int(words.pop("width", 100))
     if width != 100:  # all but the head, which has no batch norm
         wider = lambda m: m.group(1) + str(int(m.group(2)) * width // 100)
@@ -129,8 +143,8 @@ def cfg_of(setting):
         return plain, plain
     whiten = {key: words.pop(key) for key in WHITEN_KEYS if key in words}
     taps = words.pop("taps").split(",")
-    teacher = "[net]\nteacher_cfg=cfg/fashion/teacher.cfg\nteacher_weights=cfg/fashion/teacher.weights\n"
-    text = plain.replace("[net]\n", teacher, 1)
+    weights = teacher_weights(words.pop("teacher", None))
+    text = plain.replace("[net]\n", f"[net]\nteacher_cfg=cfg/fashion/teacher.cfg\nteacher_weights={weights}\n", 1)
     for tap in taps:
         layers, *changes = tap.split("/")
         layer, teacher_layer = layers.split(":")
@@ -208,15 +222,39 @@ def train(darknet, setting, seed, number, commit, processes, curve):
         if "the loss is not finite" not in open(f"{folder}/train.log", errors="replace").read():
             raise
         return row | {"loss": DIVERGED, "seconds": f"{time.monotonic() - start:.0f}"}  # that is a result, too
-    seconds = time.monotonic() - start
-    call([darknet, "detector", "map", data, f"{folder}/plain.cfg", f"{folder}/student_final.weights"],
+    return row | measure(darknet, folder, "student", "plain", time.monotonic() - start, processes)
+
+
+def measure(darknet, folder, name, plain, seconds, processes):
+    """What a row says of folder/name_final.weights, trained in so many seconds."""
+    call([darknet, "detector", "map", f"{folder}/fashion.data", f"{folder}/{plain}.cfg", f"{folder}/{name}_final.weights"],
          f"{folder}/map.log", processes)  # fmt: skip
     measured = dict(re.findall(r"^(AP\w*)\s+([\d.]+)", open(f"{folder}/map.log").read(), re.M))
-    log = list(csv.DictReader(open(f"{folder}/student_log.csv")))
+    log = list(csv.DictReader(open(f"{folder}/{name}_log.csv")))
     tail = [float(line["loss"]) for line in log[-100:]]
     points = " ".join(f"{line['batch']}:{line['AP']}" for line in log if line.get("AP"))
-    return row | {"ap": measured["AP"], "ap50": measured["AP50"], "ap75": measured["AP75"],
-                  "loss": f"{statistics.mean(tail):.5g}", "seconds": f"{seconds:.0f}", "curve": points}  # fmt: skip
+    return {"ap": measured["AP"], "ap50": measured["AP50"], "ap75": measured["AP75"],
+            "loss": f"{statistics.mean(tail):.5g}", "seconds": f"{seconds:.0f}", "curve": points}  # fmt: skip
+
+
+def make_teachers(darknet, cells, commit, processes, lock):
+    """Those that the cells ask for and that are not there, a row each."""
+    asked = {found.group(1) for setting, _ in cells if (found := re.search(r"\bteacher=(\d+)", setting))}
+    for batches in sorted(asked, key=int):
+        folder, weights = f"{FOLDER}/teacher", teacher_weights(batches)
+        if os.path.exists(weights):
+            continue
+        os.makedirs(folder, exist_ok=True)
+        with open(f"{folder}/teacher.cfg", "w") as file:
+            file.write(with_batches(open("cfg/fashion/teacher.cfg").read(), int(batches)))
+        data_of("", folder)
+        start = time.monotonic()
+        call([darknet, "detector", "train", f"{folder}/fashion.data", f"{folder}/teacher.cfg", "-seed", "1", "-clear"],
+             f"{folder}/train.log", processes)  # fmt: skip
+        row = measure(darknet, folder, "teacher", "teacher", time.monotonic() - start, processes)
+        append_result(row | {"setting": teacher(batches), "seed": 1, "batches": batches, "commit": commit}, lock)
+        os.replace(f"{folder}/teacher_final.weights", weights)
+        print(f"a teacher of {batches} batches: AP {100 * float(row['ap']):.1f}", flush=True)
 
 
 def cells_of(options):
@@ -226,7 +264,8 @@ def cells_of(options):
     cells = []
     for settings, wanted in tables:
         # Seed by seed: whenever it is stopped, what is there is paired.
-        cells += [(s, seed) for seed in range(1, (options.seeds or wanted) + 1) for s in settings]
+        cells += [(s, seed) for seed in range(1, (options.seeds or wanted) + 1) for s in settings
+                  if not s.startswith("teacher ")]  # `run` makes them first
     return list(dict.fromkeys(cells))
 
 
@@ -246,6 +285,7 @@ def run(options):
                     "-test", "1000"], check=True)  # fmt: skip
     commit = commit_of_the_program()
     cells, lock, processes = missing(options), threading.Lock(), set()
+    make_teachers(options.darknet, cells, commit, processes, lock)
     end = time.monotonic() + 60 * options.minutes if options.minutes else math.inf
     free, done, failed, stopped = list(range(options.jobs)), 0, [], False
     print(f"{len(cells)} trainings to do, {options.jobs} at a time", flush=True)
@@ -298,7 +338,7 @@ def partner(setting):
 
 def short(setting):
     """What differs from BASE."""
-    if setting.startswith("alone"):
+    if setting.startswith(("alone", "teacher ")):
         return setting
     words = dict(word.split("=", 1) for word in setting.split())
     return " ".join(f"{k}={v}" for k, v in words.items() if BASE.get(k) != v or k == "map")
