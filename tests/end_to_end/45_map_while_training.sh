@@ -136,6 +136,21 @@ data_file r
 sed '/^valid=/d' r.data >no_valid.data
 check map_without_valid refuse "no_valid.data: valid: missing; expected the list of pictures to evaluate on" \
     "$DARKNET" detector train no_valid.data plain.cfg -map
+# A label file that goes bad meanwhile: a pipe, read when training begins and when AP is measured.
+goes_bad() {
+    mkdir -p other bad
+    cp "$(find images -name '*.ppm' | head -n 1)" other/one.ppm
+    mkfifo other/one.txt
+    echo "$work/other/one.ppm" >valid.txt
+    sed 's/^valid=.*/valid=valid.txt/; s/^backup=.*/backup=bad/' r.data >bad.data
+    { echo 0 .5 .5 .2 .2 >other/one.txt && echo 0 .5 nan .2 .2 >other/one.txt; } &
+    local writer=$! code=0
+    timeout 60 "$DARKNET" detector train bad.data plain.cfg -seed 5 -map -mAP_epochs 3 >out 2>err </dev/null || code=$?
+    kill $writer 2>kill.log
+    tail -n 1 err
+    [ $code -eq 1 ] && tail -n 1 err | grep -q "^$work/other/one.txt:1: y: found nan, expected a number"
+}
+check map_labels_go_bad goes_bad
 cp train.txt lost.txt
 echo "$work/images/lost.ppm" >>lost.txt
 sed 's/^valid=.*/valid=lost.txt/' r.data >lost.data

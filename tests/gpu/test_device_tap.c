@@ -210,13 +210,38 @@ static void ten_batches(void **state) {
     close_device(device);
 }
 
+// A teacher of constant channels, whose covariance nothing is added to: no whitening, and no gradient from
+// that batch.
+static void no_whitening(void **state) {
+    (void)state;
+    vkd_device *device = open_device();
+    vkd_tap_options o = twin_options(VKD_OPTION_MAP_CAYLEY);
+    o.whiten.mode = VKD_OPTION_MODE_WHITEN;
+    o.whiten.whitening = VKD_OPTION_WHITENING_CHOLESKY;
+    o.whiten.shrinkage = o.whiten.eps = 0;
+    const vkd_tap_shape s = {2, 4, 5, 4, 9, 5, 4};
+    twins w = make_twins(device, &o, s);
+    draw(&w, 1);
+    memset(w.t, 0, teacher_size(&s) * sizeof *w.t);
+    send_features(&w);
+    assert_int_equal(vkd_tap_forward(w.cpu, w.x, w.t), VKD_INVALID_ARGUMENT);
+    assert_int_equal(vkd_device_tap_forward(w.gpu, w.x_there, w.t_there), VKD_INVALID_ARGUMENT);
+    float *dx = floats_of_device(device, vkd_device_tap_dx(w.gpu), student_size(&s));
+    for (size_t i = 0; i < student_size(&s); ++i)
+        assert_true(dx[i] == 0);
+    free(dx);
+    assert_ok(vkd_device_tap_collect(w.gpu));
+    assert_true(w.host->loss == 0 && w.cpu->loss == 0);
+    assert_int_equal(w.host->refused, w.cpu->refused);
+    free_twins(&w);
+    close_device(device);
+}
+
 int main(void) {
     on_one_thread();
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(as_on_the_cpu),
-        cmocka_unit_test(degenerate_shapes),
-        cmocka_unit_test(many_samples),
-        cmocka_unit_test(ten_batches),
+        cmocka_unit_test(as_on_the_cpu), cmocka_unit_test(degenerate_shapes), cmocka_unit_test(many_samples),
+        cmocka_unit_test(ten_batches),   cmocka_unit_test(no_whitening),
     };
     return cmocka_run_group_tests_name("device_tap", tests, NULL, NULL);
 }
