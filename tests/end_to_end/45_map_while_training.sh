@@ -143,7 +143,12 @@ goes_bad() {
     mkfifo other/one.txt
     echo "$work/other/one.ppm" >valid.txt
     sed 's/^valid=.*/valid=valid.txt/; s/^backup=.*/backup=bad/' r.data >bad.data
-    { echo 0 .5 .5 .2 .2 >other/one.txt && echo 0 .5 nan .2 .2 >other/one.txt; } &
+    : >err
+    {
+        echo 0 .5 .5 .2 .2 >other/one.txt
+        until grep -q '^AP on 1 pictures' err; do sleep .1; done # the first reader has closed it
+        echo 0 .5 nan .2 .2 >other/one.txt
+    } &
     local writer=$! code=0
     timeout 60 "$DARKNET" detector train bad.data plain.cfg -seed 5 -map -mAP_epochs 3 >out 2>err </dev/null || code=$?
     kill $writer 2>kill.log
