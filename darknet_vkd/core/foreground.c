@@ -2,7 +2,6 @@
 
 #include <math.h>
 #include <stddef.h>
-#include <string.h>
 
 // First and last cell whose centre (i + 1/2) / cells lies in [centre - size/2, centre + size/2], and the
 // centre's own cell in any case.
@@ -15,7 +14,8 @@ static void covered_cells(float centre, float size, int cells, int *first, int *
     if (*first > own) *first = own;
 }
 
-static void mark(const float *boxes, int max_boxes, int h, int w, float *weight) {
+// Cells of boxes, where they are not masked (0), become -1.
+static void mark(const float *boxes, int max_boxes, int h, int w, float *cells) {
     for (int i = 0; i < max_boxes && boxes[5L * i] > 0; ++i) {
         const float *box = boxes + 5L * i;
         int left, right, top, bottom;
@@ -23,26 +23,26 @@ static void mark(const float *boxes, int max_boxes, int h, int w, float *weight)
         covered_cells(box[1], box[3], h, &top, &bottom);
         for (int y = top; y <= bottom; ++y)
             for (int x = left; x <= right; ++x)
-                weight[y * w + x] = 1;
+                if (cells[y * w + x] != 0) cells[y * w + x] = -1;
     }
 }
 
 void vkd_foreground_weights(const float *boxes, int batch, int max_boxes, int h, int w, double share,
                             const float *mask, float *weight) {
     size_t locations = (size_t)h * (size_t)w, total = (size_t)batch * locations, foreground = 0, counting = 0;
-    memset(weight, 0, total * sizeof *weight);
+    for (size_t i = 0; i < total; ++i)
+        weight[i] = !mask || mask[i] != 0;
     for (int b = 0; b < batch; ++b)
         mark(boxes + (size_t)b * (size_t)max_boxes * 5, max_boxes, h, w, weight + (size_t)b * locations);
-    for (size_t i = 0; i < total; ++i)
-        if (!mask || mask[i] != 0) {
-            ++counting;
-            foreground += weight[i] > 0;
-        }
-    double on = 1, off = 1;
-    if (foreground > 0 && foreground < counting) {
+    for (size_t i = 0; i < total; ++i) {
+        counting += weight[i] != 0;
+        foreground += weight[i] < 0;
+    }
+    double on = 1, off = share < 1;
+    if (share < 1 && foreground > 0 && foreground < counting) {
         on = share * (double)counting / (double)foreground;
         off = (1 - share) * (double)counting / (double)(counting - foreground);
     }
     for (size_t i = 0; i < total; ++i)
-        weight[i] = mask && mask[i] == 0 ? 0 : (float)(weight[i] > 0 ? on : off);
+        weight[i] = (float)(weight[i] < 0 ? on : weight[i] > 0 ? off : 0);
 }

@@ -80,7 +80,8 @@ static const vkd_option_row projection_rows[] = {
     {"foreground", TAP(foreground), .type = VKD_ROW_FLOAT, .min = 0, .max = 1, .initial = "1",
      .needs_key = "pool", .needs = BIT(VKD_OPTION_POOL_DENSE),
      .help = "share of the loss that falls on locations in a truth box ([yolo], [region]; the default where "
-             "there are none, and with pool=global, is 0); 0: every location counts the same"},
+             "there are none, and with pool=global, is 0); 1: others count neither in the loss nor in the "
+             "statistics; 0: every location counts the same"},
     {"mask_padding", TAP(mask_padding), .type = VKD_ROW_INT, .min = 0, .max = 1, .initial = "0",
      .needs_key = "pool", .needs = BIT(VKD_OPTION_POOL_DENSE),
      .help = "1: locations in the padding around a picture count neither in the loss nor in the statistics "

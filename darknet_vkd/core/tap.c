@@ -30,6 +30,10 @@ static bool folds(const vkd_tap *tap) {
     return whitens(tap) && vkd_tap_is_isometric(&tap->options, &tap->projection);
 }
 
+bool vkd_tap_weighs(const vkd_tap_options *options) {
+    return options->foreground > 0 && options->foreground < 1;
+}
+
 // ---- making and freeing
 // ---------------------------------------------------------------------------------------
 
@@ -47,7 +51,7 @@ static void list_grid_buffers(vkd_tap *tap, buffer *list) {
     size_t samples = (size_t)s->batch * (size_t)tap->locations;
     size_t student = samples * (size_t)s->k, teacher = samples * (size_t)s->n;
     size_t maps = (size_t)s->batch * (size_t)s->k * (size_t)s->h * (size_t)s->w;
-    bool weighs = tap->options.foreground > 0;
+    bool weighs = vkd_tap_weighs(&tap->options);
     bool isometric = vkd_tap_is_isometric(&tap->options, &tap->projection);
     const buffer buffers[grid_buffers] = {
         {&tap->dx, true, maps},
@@ -56,7 +60,7 @@ static void list_grid_buffers(vkd_tap *tap, buffer *list) {
         {&tap->dX, true, student},
         {&tap->pooled, is_global(tap), student},
         {&tap->resampled, needs_resampling(tap), teacher},
-        {&tap->mask, tap->options.mask_padding != 0, samples},
+        {&tap->mask, tap->options.mask_padding || tap->options.foreground >= 1, samples},
         {&tap->emphasis, weighs, samples},
         {&tap->weight_of, weighs, samples},
         {&tap->weighted, weighs && isometric, student},

@@ -27,6 +27,9 @@ typedef struct vkd_tap_shape {
     int n, th, tw; // teacher
 } vkd_tap_shape;
 
+// Whether samples weigh differently. With foreground=1 they do not: none lies outside an object.
+bool vkd_tap_weighs(const vkd_tap_options *options);
+
 typedef struct vkd_tap {
     vkd_tap_options options; // a copy
     vkd_tap_shape shape;
@@ -37,9 +40,10 @@ typedef struct vkd_tap {
     vkd_samples samples;
 
     // Set by the caller before a forward where they are not NULL.
-    float *mask; // (B,locations) 0: padding, no sample; NULL where all count (mask_padding=0)
-    float *
-        emphasis; // (B,locations) weight of each sample, mean 1; NULL where all weigh the same (foreground=0)
+    // (B,locations) 0: no sample, but padding or outside every object; NULL where all count (mask_padding=0
+    // and foreground < 1)
+    float *mask;
+    float *emphasis; // (B,locations) weight of each sample, mean 1; NULL unless vkd_tap_weighs
 
     float *pooled;    // (B,k,1) pool=global
     float *resampled; // (B,n,locations) where grids differ or pool=global; else NULL

@@ -19,15 +19,12 @@ static bool whitens(const vkd_tap *tap) {
     return tap->options.whiten.mode == VKD_OPTION_MODE_WHITEN;
 }
 
-static bool weighs(const vkd_tap *tap) {
-    return tap->options.foreground > 0;
-}
-
 // What depends on the grid: the one list of what is made, counted and freed.
 static void list_grid_buffers(const vkd_tap *tap, vkd_device_grid *g, buffer *list) {
     size_t n = (size_t)tap->shape.n, k = (size_t)tap->shape.k;
     size_t samples = (size_t)g->shape.batch * (size_t)g->locations, one = sizeof(float);
-    bool isometric = vkd_tap_is_isometric(&tap->options, &tap->projection), weighed = weighs(tap);
+    bool isometric = vkd_tap_is_isometric(&tap->options, &tap->projection),
+         weighed = vkd_tap_weighs(&tap->options);
     int norm = tap->options.student_norm;
     bool by_sample = norm == VKD_OPTION_STUDENT_LAYERNORM;
     const buffer buffers[grid_buffers] = {

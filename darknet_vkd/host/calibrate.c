@@ -126,7 +126,7 @@ void vkd_calibrate(network *net, char *data_path) {
         for (int s = 0; s < net->subdivisions && done < images; ++s, done += net->batch) {
             show_progress(done, images);
             get_next_batch(d, net->batch, s * net->batch, input, truth);
-            vkd_mask_padding(net, batch, s * net->batch);
+            vkd_choose_locations(net, batch, s * net->batch, truth);
             take_in(net, plugin, input, done);
         }
         free_data(d);
@@ -179,6 +179,7 @@ static uint64_t hash_of_taps(const network *net, const vkd_plugin *plugin) {
                              w->images,
                              tap->options.pool,
                              tap->options.mask_padding,
+                             tap->options.foreground >= 1,
                              plugin->teacher_layer[i]};
         if (w->statistics == VKD_OPTION_STATISTICS_CALIBRATED) hash = vkd_hash(hash, facts, sizeof facts);
     }

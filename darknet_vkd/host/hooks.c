@@ -1,7 +1,6 @@
 #define _POSIX_C_SOURCE 200809L
 #include "host/hooks.h"
 
-#include "core/foreground.h"
 #include "core/schedule.h"
 #include "core/tap_merge.h"
 #include "host/calibrate.h"
@@ -48,9 +47,9 @@ void vkd_step_begin(network *net) {
 }
 
 // Of the loader's numbers, which start at 1, and the place of this sub-batch in it.
-static void mask_padding_now(const network *net, size_t batch) {
+static void choose_locations_now(const network *net, size_t batch) {
     size_t sub_batch = (*net->seen - (size_t)net->batch) / (size_t)net->batch % (size_t)net->subdivisions;
-    vkd_mask_padding(net, batch + 1, (int)sub_batch * net->batch);
+    vkd_choose_locations(net, batch + 1, (int)sub_batch * net->batch, net->truth);
 }
 
 // A tap that has ended says so in the log.
@@ -96,16 +95,13 @@ void vkd_forward(network *net) {
     vkd_teacher_look(net, plugin, net->input);
     double middle = what_time_is_it_now();
     const vkd_taps *taps = vkd_taps_of(net);
-    mask_padding_now(net, batch);
+    choose_locations_now(net, batch);
     for (int i = 0; i < plugin->tap_count; ++i) {
         vkd_tap *tap = plugin->taps[i];
         if (vkd_schedule_finished(&tap->options, batch, (size_t)net->max_batches)) {
             rest(tap);
             continue;
         }
-        if (tap->emphasis)
-            vkd_foreground_weights(net->truth, net->batch, net->truths / 5, tap->shape.h, tap->shape.w,
-                                   tap->options.foreground, tap->mask, tap->emphasis);
         vkd_status status = taps->forward(net, i);
         if (status && status != VKD_NOT_FINITE)
             vkd_fail("batch %zu: vkd tap %d: %s", batch + 1, i,

@@ -179,7 +179,7 @@ static vkd_frame run_both(network *net, char *picture) {
     vkd_pictures_load(net, &picture, 1, net->input, NULL, &place);
     size_t batch = get_current_batch(net) + 1;
     vkd_padding_set(batch, 0, place);
-    vkd_mask_padding(net, batch, 0);
+    vkd_choose_locations(net, batch, 0, NULL);
     net->train = 0; // both as they are used
     forward_network(net);
     vkd_teacher_look(net, plugin, net->input);

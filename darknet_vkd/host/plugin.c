@@ -3,6 +3,7 @@
 
 #include "core/cfg_text.h"
 #include "core/file.h"
+#include "core/foreground.h"
 #include "host/calibrate.h"
 #include "host/hooks.h"
 #include "host/machine_memory.h"
@@ -385,10 +386,16 @@ void vkd_attach(network *net) {
     plugin->told_whitening = vkd_print_whitening(plugin);
 }
 
-void vkd_mask_padding(const network *net, size_t batch, int first) {
+void vkd_choose_locations(const network *net, size_t batch, int first, const float *truth) {
     vkd_plugin *plugin = vkd_of(net);
     for (int i = 0; i < plugin->tap_count; ++i) {
         vkd_tap *tap = plugin->taps[i];
-        if (tap->mask) vkd_padding_mask(batch, first, net->batch, tap->shape.h, tap->shape.w, tap->mask);
+        const vkd_tap_options *o = &tap->options;
+        int h = tap->shape.h, w = tap->shape.w;
+        if (o->mask_padding) vkd_padding_mask(batch, first, net->batch, h, w, tap->mask);
+        if (truth && o->foreground > 0)
+            vkd_foreground_weights(truth, net->batch, net->truths / 5, h, w, o->foreground,
+                                   o->mask_padding ? tap->mask : NULL,
+                                   vkd_tap_weighs(o) ? tap->emphasis : tap->mask);
     }
 }

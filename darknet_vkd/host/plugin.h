@@ -47,8 +47,10 @@ void vkd_attach(network *net);
 // True for layers whose output is a map of features: a head's, a loss's or a vector's is none.
 bool vkd_has_feature_map(const layer *l);
 
-// Sets the mask of every tap with mask_padding=1, for the pictures from `first` on of the loader's `batch`.
-void vkd_mask_padding(const network *net, size_t batch, int first);
+// Sets mask and emphasis of every tap that has them, for the pictures from `first` on of the loader's
+// `batch`. truth is as in net->truth, for those pictures; NULL: nobody knows where objects are, and every
+// location may be one.
+void vkd_choose_locations(const network *net, size_t batch, int first, const float *truth);
 
 // ---- convolution.c ----
 

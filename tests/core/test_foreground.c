@@ -33,7 +33,7 @@ static void a_small_box_has_its_own_cell(void **state) {
     weights_of(boxes, 1, weight);
     for (int i = 0; i < 2 * cells; ++i) {
         bool inside = i == cells + 7 || i == cells + 2 * w + 2;
-        assert_below(fabs(weight[i] - (inside ? cells : 0)), 1e-6);
+        assert_true(weight[i] == inside);
     }
 }
 
@@ -43,10 +43,9 @@ static void boxes_over_the_edge_and_each_other(void **state) {
         {{0.01f, 0.5f, 0.5f, 3, 0}, {0.01f, 0.5f, 0.5f, 3, 0}, {1, 1, 0.1f, 0.1f, 0}}};
     float weight[2 * cells];
     weights_of(boxes, 1, weight);
-    double on = 2.0 * cells / (2 * h + 1); // columns 0 and 1 once, and the last cell
-    for (int i = 0; i < 2 * cells; ++i) {
+    for (int i = 0; i < 2 * cells; ++i) { // columns 0 and 1 once, and the last cell
         bool inside = i < cells && (i % w < 2 || i == cells - 1);
-        assert_below(fabs(weight[i] - (inside ? on : 0)), 1e-5);
+        assert_true(weight[i] == inside);
     }
 }
 
@@ -60,6 +59,21 @@ static void one_side_empty(void **state) {
         for (int i = 0; i < 2 * cells; ++i)
             assert_true(weight[i] == 1);
     }
+}
+
+// With a share of 1 the weights are the mask of what counts, and may be made of one: no object, no sample.
+static void objects_alone(void **state) {
+    (void)state;
+    const float none[2][max_boxes][5] = {{{0}}}, one[2][max_boxes][5] = {{{0.5f, 0.5f, 0.5f, 1, 0}}};
+    float mask[2 * cells];
+    weights_of(none, 1, mask);
+    for (int i = 0; i < 2 * cells; ++i)
+        assert_true(mask[i] == 0);
+    for (int i = 0; i < 2 * cells; ++i)
+        mask[i] = i % w >= 5;
+    vkd_foreground_weights(&one[0][0][0], 2, max_boxes, h, w, 1, mask, mask);
+    for (int i = 0; i < 2 * cells; ++i)
+        assert_true(mask[i] == (i < cells && i % w == 5));
 }
 
 // A box that lies mostly in the padding: what is left of it has the whole share, and the background that
@@ -85,6 +99,7 @@ int main(void) {
         cmocka_unit_test(boxes_over_the_edge_and_each_other),
         cmocka_unit_test(one_side_empty),
         cmocka_unit_test(padding_is_on_no_side),
+        cmocka_unit_test(objects_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

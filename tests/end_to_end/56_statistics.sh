@@ -32,19 +32,34 @@ EOF
 }
 
 # 7 is no multiple of the 2 pictures of a sub-batch: the last one counts in part.
-student whole 120 "mode=whiten statistics=calibrated images=7"
-data_file whole
+student whole 120 "mode=whiten statistics=calibrated images=7" foreground=0
+# calibrate NAME: NAME.cal of NAME.cfg.
 calibrate() {
-    "$DARKNET" vkd calibrate whole.data whole.cfg -out whole.cal -seed 5 >out 2>err && [ "$(cat out)" = whole.cal ]
+    data_file "$1"
+    "$DARKNET" vkd calibrate "$1.data" "$1.cfg" -out "$1.cal" -seed 5 >out 2>err && [ "$(cat out)" = "$1.cal" ]
 }
-check calibrate calibrate
+check calibrate calibrate whole
 check calibrated_inside train whole whole.cfg -seed 5
+# same_numbers NAME: those of NAME.cal, left in the file a, and of a run.
 same_numbers() {
-    blocks whole.cal >a
-    blocks whole/whole_final.weights.vkd >b
+    blocks "$1.cal" >a
+    blocks "$1/$1_final.weights.vkd" >b
     [ "$(wc -l <a)" -eq 3 ] && cmp a b
 }
-check calibrated_inside_and_outside_give_the_same_numbers same_numbers
+# On the objects alone, which are the default.
+student objects 20 "mode=whiten statistics=calibrated images=7"
+check calibrate_objects calibrate objects
+check calibrated_inside_objects train objects objects.cfg -seed 5
+check calibrated_inside_and_outside_of_objects same_numbers objects
+fewer_samples() {
+    local first
+    first=$(awk '$1 == "tap0.samples" { print $2 }' a)
+    echo "$first"
+    # Little-endian: some, and fewer than 7 pictures have locations.
+    [ $((0x${first:2:2}${first:0:2})) -gt 0 ] && [ $((0x${first:2:2}${first:0:2})) -lt 448 ] && [ "${first:4}" = 000000000000 ]
+}
+check calibrated_on_fewer_samples fewer_samples
+check calibrated_inside_and_outside_give_the_same_numbers same_numbers whole
 samples() {
     [ "$(awk '$1 == "tap0.samples" { print $2 }' a)" = c001000000000000 ] # 7 pictures of 8 x 8, little-endian
 }
@@ -102,6 +117,9 @@ check calibration_cut refuse "-calibration: cut.cal: damaged: its checksum does 
 check calibration_of_other_taps refuse \
     "-calibration: whole.cal: of another cfg; calibrate with the one in use" \
     "$DARKNET" detector train whole.data plain.cfg -calibration whole.cal
+check calibration_of_objects_for_all refuse \
+    "-calibration: objects.cal: of another cfg; calibrate with the one in use" \
+    "$DARKNET" detector train whole.data whole.cfg -calibration objects.cal
 check calibrate_unwritable refuse "nowhere/x.cal.new: cannot be written: No such file or directory" \
     "$DARKNET" vkd calibrate whole.data whole.cfg -out nowhere/x.cal
 # Other trainings than those two do not hand over their pictures.

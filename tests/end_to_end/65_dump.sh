@@ -108,6 +108,9 @@ done
 cfg objects foreground=0.5
 check dump_foreground dumped objects
 check dump_foreground_shapes shapes objects tap0_emphasis 2x8x8
+cfg alone foreground=1
+check dump_foreground_alone dumped alone
+check dump_foreground_alone_shapes shapes alone tap0_mask 2x8x8
 cfg global pool=global
 check dump_global dumped global
 check dump_global_shapes shapes global tap0_student 2x6x8x8 tap0_target 2x12x1x1 tap0_dstudent 2x6x8x8

@@ -253,6 +253,22 @@ static void test_foreground_is_the_truth(void **state) {
         assert_true(fabs(tap->emphasis[i] - expected) <= 1e-5);
     }
     free_network(net);
+    // The default leaves the others out; with the padding, of which there is none here, or without.
+    static const char *const more[] = {"", "mask_padding=1\n"};
+    for (int m = 0; m < 2; ++m) {
+        char cfg[1000];
+        snprintf(cfg, sizeof cfg, "%s%s",
+                 NET(2, 24, 24) NAMED CONV(6, 3, 2, leaky) HEAD BATCH_TARGET TAP(0, 0, ""), more[m]);
+        net = make_student(cfg);
+        gradient_step(net);
+        tap = vkd_of(net)->taps[0];
+        assert_true(!tap->emphasis && !tap->weight_of && tap->samples.count == 40);
+        for (int i = 0; i < 288; ++i) {
+            int x = i % 12, y = i % 144 / 12;
+            assert_true(tap->mask[i] == (x >= 3 && x <= 6 && y >= 5 && y <= 9));
+        }
+        free_network(net);
+    }
 }
 
 // What networks on several devices do at every fourth batch; of map=linear the one P is the mean.
