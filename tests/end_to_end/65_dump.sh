@@ -177,6 +177,7 @@ check dump_wide dump wide wide.cfg -seed 3
 wide_is_right() {
     right wide && return 1 # the second tap's student_norm is another
     cp -r wide wide2 && rm wide/tap1_* && right wide || return
+    rm wide2/tap0_mask.npy # of the objects, where the first tap is
     for name in student teacher target P loss dstudent xi emphasis; do
         mv "wide2/tap1_$name.npy" "wide2/tap0_$name.npy"
     done
