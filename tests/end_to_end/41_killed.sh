@@ -167,7 +167,7 @@ full() {
 }
 sed -i "s|=teacher\\.|=$work/teacher.|" calibrated.cfg t.cfg
 sed "s|=train.txt|=$work/train.txt|; s|=names|=$work/names|" whole.data >far.data
-tap_files="$(printf 'step/tap0_%s.npy ' P dstudent emphasis loss student target teacher xi)"
+tap_files="$(printf 'step/tap0_%s.npy ' P dstudent loss mask student target teacher xi)"
 while IFS='|' read -r name command files; do
     read -r name <<<"$name"
     check "killed_$name" writer "$command" "$files"
