@@ -6,7 +6,7 @@
   study.py report [--plot FILE.png] [--curves FILE.png]
 
 `--curve` measures AP at every checkpoint as well, and asks for that of rows that have none; `--curves` plots them.
-`--change "ratio=4 foreground=1"` is a table of your own: the base setting with these keys changed. A table is a list of settings; a cell is a setting and a seed. `run` trains every cell that has no row in
+`--change "ratio=1 taps=8:15"` is a table of your own: the base setting with these keys changed. A table is a list of settings; a cell is a setting and a seed. `run` trains every cell that has no row in
 cfg/fashion/study.csv yet and appends one; it may be stopped and continued at any time and on another machine. Each
 training runs on one thread, so that its result does not depend on how many there are, and one runs on every processor.
 Runs of one seed share pictures, order, augmentation and initial weights, so that their difference is paired.
@@ -35,7 +35,7 @@ DIVERGED = "diverged"  # in place of a loss: the training stopped at one that wa
 # the two sections, and what differs from the demo's schedule and data. Where taps differ, a tap's own keys stand behind
 # it: taps=8:17,9:18/map=identity/mode=none.
 WHITEN_KEYS = ("mode", "statistics", "images", "whitening", "shrinkage", "rank", "eps")
-BASE = {"mode": "standardize", "map": "procrustes", "student_norm": "standardize", "loss": "l2", "ratio": "4",
+BASE = {"mode": "standardize", "map": "procrustes", "student_norm": "standardize", "loss": "l2", "ratio": "2",
         "ramp": "linear", "foreground": "1", "taps": "8:17"}  # fmt: skip
 # Changes BASE, or where they come first, the run: batches, data (percent of the training scenes), width (of the
 # student's channels, percent), learning_rate, policy, steps.
@@ -91,8 +91,7 @@ TABLES = {
     "student": table(3, *(f"student_norm={s}" for s in ("none", "gain", "standardize", "layernorm")),
                      f"{FIRST} student_norm=layernorm"),
     "loss": table(3, "", "map=matrix_exp", "map=matrix_exp loss=smooth_l1"),
-    "strength": table(3, *(f"ratio={r}" for r in ("0.05", "0.1", "0.3", "1", "2", "4")), "ratio=6 warmup=50",
-                      "ratio=4 foreground=0.5"),
+    "strength": table(3, *(f"ratio={r}" for r in ("0.05", "0.1", "0.3", "1", "2", "4", "8")), f"{FIRST} ratio=4"),
     "schedule": table(3, "", "ramp=constant", "ramp=cosine", "ramp=constant until=700", f"{FIRST} ramp=constant"),
     "foreground": table(3, "foreground=0", "foreground=0.5", "foreground=0.8", ""),
     "momentum": table(3, "momentum=0.5", "", "momentum=0.99"),

@@ -69,7 +69,7 @@ static const vkd_option_row projection_rows[] = {
              "cross-covariance"},
     {"loss", TAP(loss), WORD(loss_words), .initial = "l2",
      .help = "distance between a projected sample and its target"},
-    {"ratio", TAP(ratio), FLOAT_FROM_0, .initial = "4",
+    {"ratio", TAP(ratio), FLOAT_FROM_0, .initial = "2",
      .help = "chooses the weight so that (norm of the vkd gradient) / (norm of the task's gradient) at the "
              "tap keeps "
              "this value; not beside weight"},

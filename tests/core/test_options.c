@@ -34,7 +34,7 @@ static void a_tap_with_one_key(void **state) {
     assert_int_equal(t->rebase, 1);
     assert_true(t->momentum == 0.9f);
     assert_int_equal(t->loss, VKD_OPTION_LOSS_L2);
-    assert_true(t->ratio == 4);
+    assert_true(t->ratio == 2);
     assert_false(t->has_weight);
     assert_true(t->weight == 0);
     assert_int_equal(t->student_norm, VKD_OPTION_STUDENT_STANDARDIZE);
@@ -101,7 +101,7 @@ static void every_key_arrives(void **state) {
     assert_true(t->momentum == 0.25f);
     assert_true(t->has_weight);
     assert_true(t->weight == 100);
-    assert_true(t->ratio == 4);
+    assert_true(t->ratio == 2);
     assert_int_equal(t->student_norm, VKD_OPTION_STUDENT_NONE);
     assert_int_equal(t->pool, VKD_OPTION_POOL_GLOBAL);
     assert_int_equal(t->warmup, 10);
