@@ -87,8 +87,13 @@ twin() {
     check "gpu_ten_batches_$name" near "$name" "$tolerance"
 }
 twin plain plain_layers 1e-4
-# cuDNN divides a variance by N, Darknet by N - 1.
-twin batchnorm student_layers "$([ "${CUDNN:-0}" = 1 ] && echo 3e-2 || echo 1e-2)"
+# cuDNN divides a variance by N, Darknet by N - 1: of many values, and at a rate at which a training does not make much of
+# what is different.
+if [ "${CUDNN:-0}" = 1 ]; then
+    side=96 rate=0.0005 twin batchnorm student_layers 2e-2
+else
+    twin batchnorm student_layers 1e-2
+fi
 twin weight plain_layers 1e-4 weight=3
 twin smooth plain_layers 1e-4 loss=smooth_l1 map=cayley
 twin procrustes plain_layers 1e-4 map=procrustes
