@@ -232,7 +232,9 @@ $(BUILD)/flags $(BUILD)/flags_vkd $(BUILD)/flags_nvcc: FORCE | deps
 	@printf '%s\n' '$(FLAGS)' >$@.new
 	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
 
-# Darknet's own Makefile knows what of it is out of date.
+# Darknet's own Makefile knows what of it is out of date. It gets the flags that it is to have, and not those of our
+# command line, which would take the place of its own: CFLAGS= is the plugin's.
+$(DARKNET): private MAKEOVERRIDES :=
 $(DARKNET): $(HOST)/.patched $(BUILD)/flags $(LIBVKD) $(LIBHOST) FORCE
 	@$(MAKE) --no-print-directory $(if $(V),,-s) -C $(HOST) $(DARKNET_FLAGS) all
 

@@ -111,6 +111,12 @@ nothing_again() (
     cd "$odd" && make "${flags[@]}" darknet >"$work/again" && ! grep -v '^make' "$work/again"
 )
 check build_in_an_odd_path_once nothing_again
+# CFLAGS= on the command line is not Darknet's, which has its own.
+flags_are_ours() (
+    cd "$odd" && touch build/darknet/src/list.c && make -n "${flags[@]}" CFLAGS=-g1 V=1 darknet >"$work/commands" || exit
+    grep -q 'src/list\.c' "$work/commands" && ! grep 'src/list\.c' "$work/commands" | grep -v -- '-fPIC.*-I../include'
+)
+check build_flags_are_not_darknets flags_are_ours
 mv "$odd" "$work/moved here"
 moved() { make --no-print-directory -C "$work/moved here" "${flags[@]}" darknet && "$work/moved here/darknet" vkd reference >/dev/null; }
 check build_moved moved
