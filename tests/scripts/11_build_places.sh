@@ -71,6 +71,16 @@ normalised() {
         [ "$(scripts/check_folders.sh "$root/new/b")" = "$line" ] && [ ! -e new ]
 }
 check build_name_as_make_wants_it normalised
+# Kernels of one CUDA are not those of another.
+other_cuda() {
+    local cuda
+    for cuda in one two; do
+        make --no-print-directory "${flags[@]}" BUILD="$work/cuda" GPU=1 NVCC="$root/tests/gpu/toolkit/nvcc" CUDA="/$cuda" \
+            "$work/cuda/flags_nvcc" && cp "$work/cuda/flags_nvcc" "$work/$cuda" || return
+    done
+    ! cmp "$work/one" "$work/two"
+}
+check build_of_another_cuda other_cuda
 
 # ---- a path with everything in it ----
 # sources FOLDER: the repository's files. built FOLDER: what is made of them already.
