@@ -76,7 +76,7 @@ other_cuda() {
     local cuda
     for cuda in one two; do
         make --no-print-directory "${flags[@]}" BUILD="$work/cuda" GPU=1 NVCC="$root/tests/gpu/toolkit/nvcc" CUDA="/$cuda" \
-            "$work/cuda/flags_nvcc" && cp "$work/cuda/flags_nvcc" "$work/$cuda" || return
+            "$work/cuda/flags" "$work/cuda/flags_nvcc" && cp "$work/cuda/flags_nvcc" "$work/$cuda" || return
     done
     ! cmp "$work/one" "$work/two"
 }
