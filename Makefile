@@ -225,14 +225,16 @@ $(HOST)/.patched: $(PRISTINE)/include/darknet.h scripts/patch_darknet.sh $(wildc
 # floors do not know how Darknet is built.
 $(BUILD)/flags: FLAGS = $(VKD_CFLAGS) $(HOST_CFLAGS) $(subst ",,$(DARKNET_FLAGS))
 $(BUILD)/flags_vkd: FLAGS = $(VKD_CFLAGS)
-$(BUILD)/flags_nvcc: FLAGS = $(NVCC_ARCH) $(NVCCFLAGS)
+$(BUILD)/flags_nvcc: FLAGS = $(NVCC) $(CUDA) $(NVCC_ARCH) $(NVCCFLAGS)
 $(BUILD)/flags $(BUILD)/flags_vkd $(BUILD)/flags_nvcc: FORCE | deps
 	@mkdir -p $(@D)
 	$(if $(filter %/flags,$@),@[ "$$(readlink $(BUILD)/include)" = "$$PWD/darknet_vkd" ] || ln -sfn "$$PWD/darknet_vkd" $(BUILD)/include)
 	@printf '%s\n' '$(FLAGS)' >$@.new
 	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
 
-# Darknet's own Makefile knows what of it is out of date.
+# Darknet's own Makefile knows what of it is out of date. It gets the flags that it is to have, and not those of our
+# command line, which would take the place of its own: CFLAGS= is the plugin's.
+$(DARKNET): private MAKEOVERRIDES :=
 $(DARKNET): $(HOST)/.patched $(BUILD)/flags $(LIBVKD) $(LIBHOST) FORCE
 	@$(MAKE) --no-print-directory $(if $(V),,-s) -C $(HOST) $(DARKNET_FLAGS) all
 
@@ -251,6 +253,7 @@ $(BUILD)/obj/%.c.o: %.c $(BUILD)/flags_vkd | deps
 	$(Q)$(CC) $(VKD_CFLAGS) -MMD -MP -c $< -o $@
 
 $(BUILD)/obj/darknet_vkd/gpu/%.c.o: private VKD_CFLAGS += $(CUDA_CFLAGS)
+$(patsubst %,$(BUILD)/obj/%.o,$(filter %.c,$(GPU_SRC))): $(BUILD)/flags_nvcc
 $(BUILD)/obj/%.cu.o: %.cu $(BUILD)/flags_nvcc | deps
 	@mkdir -p $(@D)
 	$(SAY)

@@ -49,10 +49,10 @@ static void merge_second(vkd_tap *const *taps, int count, const double *mean, do
         }
 }
 
-static void merge_statistics(vkd_tap *const *taps, int count) {
+// Of running averages.
+static void average_statistics(vkd_tap *const *taps, int count) {
     vkd_target *first = &taps[0]->target;
     size_t n = (size_t)first->n, second = vkd_target_second_size(first);
-    if (!second || taps[0]->options.whiten.statistics != VKD_OPTION_STATISTICS_RUNNING) return;
     merge_mean(taps, count, first->batch_mean);
     merge_second(taps, count, first->batch_mean, first->batch_second);
     memcpy(first->mean, first->batch_mean, n * sizeof *first->mean);
@@ -60,6 +60,13 @@ static void merge_statistics(vkd_tap *const *taps, int count) {
     for (int i = 1; i < count; ++i)
         if (taps[i]->target.batches > first->batches) first->batches = taps[i]->target.batches;
     if (!first->W) vkd_target_refresh(first);
+}
+
+static void merge_statistics(vkd_tap *const *taps, int count) {
+    const vkd_target *first = &taps[0]->target;
+    size_t n = (size_t)first->n, second = vkd_target_second_size(first);
+    if (!second) return;
+    if (first->options->statistics == VKD_OPTION_STATISTICS_RUNNING) average_statistics(taps, count);
     for (int i = 1; i < count; ++i) {
         vkd_target *t = &taps[i]->target;
         memcpy(t->mean, first->mean, n * sizeof *t->mean);
@@ -70,6 +77,7 @@ static void merge_statistics(vkd_tap *const *taps, int count) {
         else
             memcpy(t->inv_std, first->inv_std, n * sizeof *t->inv_std);
         t->batches = first->batches;
+        t->samples = first->samples;
         t->kept = first->kept;
         t->condition = first->condition;
     }

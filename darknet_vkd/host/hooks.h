@@ -69,11 +69,13 @@ int vkd_convolve(const struct layer *l, const float *input, float *workspace, fl
 // which is NULL then.
 int vkd_convolve_backward(const struct layer *l, const float *input, float *workspace, float **input_delta);
 
-// ---- random numbers of the loader
+// ---- random numbers
 // --------------------------------------------------------------------------
 
 // rand() without -seed. With it, the calling thread's own sequence, which the functions below start.
 int vkd_rand(void);
+// Another number for each start of the calling thread's sequence: what was drawn ahead before is not of it.
+size_t vkd_sequence(void);
 // `batch` itself, or the next batch to load where it is 0 (batches count from 1).
 size_t vkd_next_load(size_t batch);
 void vkd_loader_begin(size_t batch, int place);

@@ -98,7 +98,7 @@ void vkd_teacher_fit_workspace(network *teacher);
 void vkd_teacher_forward_on_device(network *teacher, float *input);
 // What the teacher looks at there, for vkd_teacher_look.
 float *vkd_teacher_input_on_device(const network *net, const vkd_plugin *plugin, float *input);
-// (floats) on the current device, zero where x is NULL; NULL without GPU=1.
+// (floats) on the current device, a copy of x where that is not NULL; NULL without GPU=1.
 float *vkd_device_copy_of(float *x, size_t floats);
 void vkd_device_copy_free(float *x);
 

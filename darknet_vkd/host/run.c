@@ -22,6 +22,7 @@
 // keep their sequence in thread-local storage.
 static vkd_run run;
 static _Thread_local vkd_rng sequence;
+static _Thread_local size_t sequences_begun;
 static _Thread_local uint64_t loading_batch;
 static _Thread_local int loading_place;
 static atomic_uint_least64_t next_load = 1;
@@ -124,7 +125,12 @@ static uint64_t index_of(uint64_t batch, uint64_t place) {
 }
 
 void vkd_seed_thread(uint64_t stream, uint64_t batch, uint64_t place) {
+    ++sequences_begun;
     if (run.seeded) vkd_rng_seed(&sequence, run.seed, stream, index_of(batch, place));
+}
+
+size_t vkd_sequence(void) {
+    return sequences_begun;
 }
 
 uint64_t vkd_loading_index(int i) {

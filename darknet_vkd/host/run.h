@@ -39,7 +39,7 @@ enum {
     VKD_STREAM_ANOTHER
 };
 
-// Starts the calling thread's sequence for vkd_rand(); nothing without -seed.
+// Starts the calling thread's sequence for vkd_rand(), which without -seed goes on.
 void vkd_seed_thread(uint64_t stream, uint64_t batch, uint64_t place);
 // Of the i-th picture that the calling thread of the loader has: names it in the whole run.
 uint64_t vkd_loading_index(int i);

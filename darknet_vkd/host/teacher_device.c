@@ -13,8 +13,12 @@ bool vkd_is_on_device(const network *net) {
     return net->gpu_index >= 0;
 }
 
+// Not Darknet's own array, which counts in an int what a teacher's block may have more of.
 float *vkd_device_copy_of(float *x, size_t floats) {
-    return cuda_make_array(x, floats);
+    void *copy = NULL;
+    check_error(cudaMalloc(&copy, floats * sizeof(float)));
+    if (x) cuda_push_array(copy, x, floats);
+    return copy;
 }
 
 void vkd_device_copy_free(float *x) {

@@ -168,6 +168,38 @@ static void statistics(void **state) {
     }
 }
 
+// Calibrated on pictures of their own, they go on with the first tap's targets.
+static void calibrated_statistics(void **state) {
+    (void)state;
+    for (int mode = VKD_OPTION_MODE_STANDARDIZE; mode <= VKD_OPTION_MODE_WHITEN; ++mode) {
+        vkd_tap_options o = options_of(VKD_OPTION_MAP_FROZEN, 1);
+        o.whiten.mode = mode;
+        o.whiten.statistics = VKD_OPTION_STATISTICS_CALIBRATED;
+        vkd_tap *taps[taps_count];
+        make_taps(taps, &o, 0);
+        float *t = normal_floats(2 * 7 * 9, 1), T[taps_count][2 * 7 * 9];
+        for (int i = 0; i < taps_count; ++i) {
+            float *x = normal_floats(2 * 7 * 9, (uint64_t)(100 * (i + 1)));
+            assert_ok(vkd_tap_calibrate(taps[i], x, 2));
+            assert_ok(vkd_target_refresh(&taps[i]->target));
+            assert_ok(vkd_tap_target(taps[i], t, T[i]));
+            free(x);
+        }
+        assert_memory_not_equal(T[0], T[1], sizeof T[0]);
+        assert_ok(vkd_tap_merge(taps, taps_count));
+        for (int i = 0; i < taps_count; ++i) {
+            float after[2 * 7 * 9];
+            assert_ok(vkd_tap_target(taps[i], t, after));
+            assert_memory_equal(after, T[0], sizeof after);
+            assert_int_equal(taps[i]->target.samples, taps[0]->target.samples);
+            for (size_t j = 0; j < vkd_target_second_size(&taps[0]->target); ++j)
+                assert_true(taps[i]->target.second[j] == taps[0]->target.second[j]);
+        }
+        free(t);
+        free_taps(taps);
+    }
+}
+
 static void scalars(void **state) {
     (void)state;
     vkd_tap_options o = options_of(VKD_OPTION_MAP_CAYLEY, 1);
@@ -226,8 +258,8 @@ static void refusals(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(projections), cmocka_unit_test(merged_point_is_the_nearest),
-        cmocka_unit_test(statistics),  cmocka_unit_test(scalars),
-        cmocka_unit_test(refusals),
+        cmocka_unit_test(statistics),  cmocka_unit_test(calibrated_statistics),
+        cmocka_unit_test(scalars),     cmocka_unit_test(refusals),
     };
     return cmocka_run_group_tests_name("tap_merge", tests, NULL, NULL);
 }

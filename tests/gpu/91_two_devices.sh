@@ -64,7 +64,7 @@ check one_device_goes_on goes_on matrix_exp 1 -i 1
 check cpu_goes_on goes_on procrustes 1 -nogpu
 
 # One picture, alike from left and right, and loaded as it is: both devices see what one alone does. Darknet trains two at
-# twice the rate, and counts their batches together.
+# twice the rate, and counts their batches together, if only at each sync: hence a weight that has no course.
 one_picture() {
     local name=evenclass_one.ppm
     "$python" -c 'import sys
@@ -77,7 +77,7 @@ as_one() {
     local name=$1 where list=one.txt
     shift
     for where in one two; do
-        if [ "$where" = one ]; then rate=0.02 cfg "${name}_one" 8 "$@"; else rate=0.01 cfg "${name}_two" 16 "$@"; fi
+        if [ "$where" = one ]; then rate=0.02 cfg "${name}_one" 8 ramp=constant "$@"; else rate=0.01 cfg "${name}_two" 16 ramp=constant "$@"; fi
         sed -i 's/^burn_in=.*/max_crop=32/; /^saturation/d; /^exposure/d; /^hue/d' "${name}_$where.cfg"
     done
     classifier "${name}_one" "${name}_one.cfg" -i 1 -seed 3 && classifier "${name}_two" "${name}_two.cfg" -gpus 0,1 -seed 3 || return

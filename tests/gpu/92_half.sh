@@ -21,7 +21,9 @@ half_teacher() {
     train teacher_run teacher.cfg -seed 99 -nogpu && cp teacher_run/teacher_final.weights teacher.weights
 }
 check half_teacher_on_the_cpu half_teacher
-# cfg NAME KEY...: taps at the teacher's first convolution, at the one with groups, and behind all of them.
+# cfg NAME KEY...: taps at the teacher's first convolution, at the one with groups, and behind all of them. At a rate that
+# the student, which has no batch norm, bears.
+rate=0.0002
 cfg() {
     local name=$1
     shift

@@ -71,6 +71,16 @@ normalised() {
         [ "$(scripts/check_folders.sh "$root/new/b")" = "$line" ] && [ ! -e new ]
 }
 check build_name_as_make_wants_it normalised
+# Kernels of one CUDA are not those of another.
+other_cuda() {
+    local cuda
+    for cuda in one two; do
+        make --no-print-directory "${flags[@]}" BUILD="$work/cuda" GPU=1 NVCC="$root/tests/gpu/toolkit/nvcc" CUDA="/$cuda" \
+            "$work/cuda/flags" "$work/cuda/flags_nvcc" && cp "$work/cuda/flags_nvcc" "$work/$cuda" || return
+    done
+    ! cmp "$work/one" "$work/two"
+}
+check build_of_another_cuda other_cuda
 
 # ---- a path with everything in it ----
 # sources FOLDER: the repository's files. built FOLDER: what is made of them already.
@@ -111,6 +121,12 @@ nothing_again() (
     cd "$odd" && make "${flags[@]}" darknet >"$work/again" && ! grep -v '^make' "$work/again"
 )
 check build_in_an_odd_path_once nothing_again
+# CFLAGS= on the command line is not Darknet's, which has its own.
+flags_are_ours() (
+    cd "$odd" && touch build/darknet/src/list.c && make -n "${flags[@]}" CFLAGS=-g1 V=1 darknet >"$work/commands" || exit
+    grep -q 'src/list\.c' "$work/commands" && ! grep 'src/list\.c' "$work/commands" | grep -v -- '-fPIC.*-I../include'
+)
+check build_flags_are_not_darknets flags_are_ours
 mv "$odd" "$work/moved here"
 moved() { make --no-print-directory -C "$work/moved here" "${flags[@]}" darknet && "$work/moved here/darknet" vkd reference >/dev/null; }
 check build_moved moved

@@ -10,6 +10,7 @@
 #include <deque>
 #include <map>
 #include <mutex>
+#include <random>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -285,20 +286,34 @@ cublasStatus_t cublasSsyrk(cublasHandle_t, cublasFillMode_t fill, cublasOperatio
     return CUBLAS_STATUS_SUCCESS;
 }
 
+// Its numbers are a function of seed and place.
+struct curandGenerator {
+    unsigned long long seed, place;
+};
+
 curandStatus_t curandCreateGenerator(curandGenerator_t *generator, int) {
-    *generator = nullptr;
+    *generator = new struct curandGenerator();
     return CURAND_STATUS_SUCCESS;
 }
 
-curandStatus_t curandSetPseudoRandomGeneratorSeed(curandGenerator_t, unsigned long long) {
+curandStatus_t curandSetPseudoRandomGeneratorSeed(curandGenerator_t generator, unsigned long long seed) {
+    generator->seed = seed;
+    return CURAND_STATUS_SUCCESS;
+}
+
+curandStatus_t curandSetGeneratorOffset(curandGenerator_t generator, unsigned long long offset) {
+    generator->place = offset;
     return CURAND_STATUS_SUCCESS;
 }
 
 // In (0,1], as cuRAND's.
-curandStatus_t curandGenerateUniform(curandGenerator_t, float *x, size_t n) {
-    enqueue([=] {
+curandStatus_t curandGenerateUniform(curandGenerator_t generator, float *x, size_t n) {
+    std::mt19937_64 numbers(generator->seed);
+    numbers.discard(generator->place);
+    generator->place += n;
+    enqueue([=]() mutable {
         for (size_t i = 0; i < n; ++i)
-            x[i] = (float)((rand() + 1.) / (RAND_MAX + 1.));
+            x[i] = (float)(((numbers() >> 40) + 1) * 0x1p-24);
     });
     return CURAND_STATUS_SUCCESS;
 }

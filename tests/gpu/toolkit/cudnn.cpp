@@ -6,22 +6,17 @@
 #include "numerics/half.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
+#include <vector>
 
-struct cudnnTensorStruct { // a filter is (filters,channels,h,w)
-    cudnnDataType_t type;
-    int n, c, h, w;
-};
-
-struct cudnnConvolutionStruct {
+struct cudnnDescriptor {
+    cudnnDataType_t type; // of a convolution: of its sums
+    int n, c, h, w;       // a filter is (filters,channels,h,w)
     int pad, stride, groups;
-    cudnnDataType_t sums;
     cudnnMathType_t math;
 };
 
-typedef cudnnTensorStruct tensor;
-typedef cudnnConvolutionStruct convolution;
+typedef cudnnDescriptor tensor;
 
 static size_t count_of(const tensor &t) {
     return (size_t)t.n * t.c * t.h * t.w;
@@ -38,95 +33,109 @@ static void put(const tensor &t, void *at, size_t i, float x) {
         ((float *)at)[i] = x;
 }
 
-static size_t workspace_of(const tensor &x, const tensor &y) {
-    return 4 * (size_t)x.c * y.h * y.w + 12;
+// ---- convolutions
+// ---------------------------------------------------------------------------------------------
+
+// The three tensors of a convolution, y = w * x, and which of them a pass reads, reads and makes.
+enum { X, W, Y };
+struct pass {
+    int a, b, c;
+};
+static const pass Forward = {X, W, Y}, BackwardData = {W, Y, X}, BackwardFilter = {X, Y, W};
+
+struct convolution {
+    pass p;
+    tensor is[3], how;
+    convolution(pass p_, cudnn_is a, cudnn_is b, cudnn_is how_, cudnn_is c) : p(p_), how(*how_) {
+        is[p.a] = *a, is[p.b] = *b, is[p.c] = *c;
+    }
+    bool fits() const {
+        const tensor &x = is[X], &w = is[W], &y = is[Y];
+        return x.n == y.n && x.c == w.c * how.groups && w.n == y.c && w.n % how.groups == 0 &&
+               y.h == (x.h + 2 * how.pad - w.h) / how.stride + 1 &&
+               y.w == (x.w + 2 * how.pad - w.w) / how.stride + 1 && x.type == w.type && w.type == y.type &&
+               how.type == CUDNN_DATA_FLOAT;
+    }
+    // One picture is convolved in another way than several, which takes more.
+    size_t workspace() const {
+        return (is[X].n == 1 ? 8 : 4) * (size_t)is[X].c * is[Y].h * is[Y].w + 12;
+    }
+    // do_it(places in x, w and y) for each product.
+    template <class F> void each_product(F do_it) const {
+        const tensor &x = is[X], &w = is[W], &y = is[Y];
+        const int filters = w.n / how.groups;
+        for (int b = 0; b < y.n; ++b)
+            for (int f = 0; f < y.c; ++f)
+                for (int i = 0; i < y.h * y.w; ++i)
+                    for (int c = 0; c < w.c; ++c)
+                        for (int k = 0; k < w.h * w.w; ++k) {
+                            const int at_y = i / y.w * how.stride - how.pad + k / w.w,
+                                      at_x = i % y.w * how.stride - how.pad + k % w.w;
+                            if (at_y < 0 || at_y >= x.h || at_x < 0 || at_x >= x.w) continue;
+                            const size_t channel = (size_t)b * x.c + f / filters * w.c + c;
+                            const size_t places[] = {(channel * x.h + at_y) * x.w + at_x,
+                                                     ((size_t)f * w.c + c) * w.h * w.w + k,
+                                                     ((size_t)b * y.c + f) * y.h * y.w + i};
+                            do_it(places);
+                        }
+    }
+    // to = by * a b + keep * to; what is overwritten is not read.
+    void run(const void *a, const void *b, void *to, float by, float keep) const {
+        std::vector<float> sums(count_of(is[p.c]));
+        each_product(
+            [&](const size_t *at) { sums[at[p.c]] += get(is[p.a], a, at[p.a]) * get(is[p.b], b, at[p.b]); });
+        for (size_t i = 0; i < sums.size(); ++i)
+            put(is[p.c], to, i, by * sums[i] + (keep == 0 ? 0 : keep * get(is[p.c], to, i)));
+    }
+};
+
+static cudnnStatus_t propose(const convolution &one, int *count, cudnnProposal *found) {
+    if (!one.fits()) return CUDNN_STATUS_BAD_PARAM;
+    *count = 2;
+    found[0] = {7, CUDNN_STATUS_BAD_PARAM, -1, 0, 0, CUDNN_DEFAULT_MATH}; // as cuDNN tells what it cannot do
+    found[1] = {1, CUDNN_STATUS_SUCCESS, 1, one.workspace(), 1, one.how.math};
+    return CUDNN_STATUS_SUCCESS;
 }
 
-static bool fit(const tensor &x, const tensor &w, const convolution &how, const tensor &y) {
-    return x.n == y.n && x.c == w.c * how.groups && w.n == y.c && w.n % how.groups == 0 &&
-           y.h == (x.h + 2 * how.pad - w.h) / how.stride + 1 &&
-           y.w == (x.w + 2 * how.pad - w.w) / how.stride + 1 && x.type == w.type && w.type == y.type &&
-           how.sums == CUDNN_DATA_FLOAT;
+static cudnnStatus_t tell_workspace(const convolution &one, int algorithm, size_t *bytes) {
+    if (!one.fits() || algorithm != 1) return CUDNN_STATUS_BAD_PARAM;
+    *bytes = one.workspace();
+    return CUDNN_STATUS_SUCCESS;
 }
 
-// do_it(place in x, in w, in y) for each product of a convolution.
-template <class F>
-static void each_product(const tensor &x, const tensor &w, const convolution &how, const tensor &y, F do_it) {
-    const int filters = w.n / how.groups;
-    for (int b = 0; b < y.n; ++b)
-        for (int f = 0; f < y.c; ++f)
-            for (int i = 0; i < y.h * y.w; ++i)
-                for (int c = 0; c < w.c; ++c)
-                    for (int k = 0; k < w.h * w.w; ++k) {
-                        const int at_y = i / y.w * how.stride - how.pad + k / w.w,
-                                  at_x = i % y.w * how.stride - how.pad + k % w.w;
-                        if (at_y < 0 || at_y >= x.h || at_x < 0 || at_x >= x.w) continue;
-                        const size_t channel = (size_t)b * x.c + f / filters * w.c + c;
-                        do_it((channel * x.h + at_y) * x.w + at_x, ((size_t)f * w.c + c) * w.h * w.w + k,
-                              ((size_t)b * y.c + f) * y.h * y.w + i);
-                    }
-}
-
-static float number(const void *at) {
-    return *(const float *)at;
-}
-
-// to = by * sums + keep * to; what is overwritten is not read.
-static void store(const tensor &is, void *to, const float *sums, float by, float keep) {
-    for (size_t i = 0; i < count_of(is); ++i)
-        put(is, to, i, by * sums[i] + (keep == 0 ? 0 : keep * get(is, to, i)));
-}
-
-// Of the three, the two that are read and the one that is written.
-template <class F>
-static cudnnStatus_t convolve(const tensor *x, const tensor *w, const convolution *how, const tensor *y,
-                              const tensor *to_is, void *to, void *workspace, size_t bytes, const void *alpha,
-                              const void *beta, F product) {
-    if (!fit(*x, *w, *how, *y) || bytes < workspace_of(*x, *y) || !workspace) return CUDNN_STATUS_BAD_PARAM;
-    const float by = number(alpha), keep = number(beta);
-    const tensor x_was = *x, w_was = *w, y_was = *y, to_was = *to_is;
-    const convolution how_was = *how;
+static cudnnStatus_t convolve(const convolution &one, const void *a, const void *b, void *c, void *workspace,
+                              size_t bytes, const void *alpha, const void *beta) {
+    if (!one.fits() || bytes < one.workspace() || !workspace) return CUDNN_STATUS_BAD_PARAM;
+    const float by = *(const float *)alpha, keep = *(const float *)beta;
     cpu_enqueue(nullptr, [=] {
         memset(workspace, 0xff, bytes);
-        float *sums = (float *)calloc(count_of(to_was), sizeof *sums);
-        each_product(x_was, w_was, how_was, y_was,
-                     [&](size_t in_x, size_t in_w, size_t in_y) { product(sums, x_was, in_x, in_w, in_y); });
-        store(to_was, to, sums, by, keep);
-        free(sums);
+        one.run(a, b, c, by, keep);
     });
     return CUDNN_STATUS_SUCCESS;
 }
 
-static cudnnStatus_t propose(const tensor *x, const tensor *w, const convolution *how, const tensor *y,
-                             int *count, cudnnProposal *found) {
-    if (!fit(*x, *w, *how, *y)) return CUDNN_STATUS_BAD_PARAM;
-    *count = 2;
-    found[0] = {7, CUDNN_STATUS_BAD_PARAM, -1, 0, 0, CUDNN_DEFAULT_MATH}; // as cuDNN tells what it cannot do
-    found[1] = {1, CUDNN_STATUS_SUCCESS, 1, workspace_of(*x, *y), 1, how->math};
-    return CUDNN_STATUS_SUCCESS;
-}
+#define PASS(name)                                                                                           \
+    cudnnStatus_t cudnnGetConvolution##name##Algorithm_v7(cudnnHandle_t, cudnn_is a, cudnn_is b,             \
+                                                          cudnn_is how, cudnn_is c, int, int *count,         \
+                                                          cudnnProposal *found) {                            \
+        return propose(convolution(name, a, b, how, c), count, found);                                       \
+    }                                                                                                        \
+    cudnnStatus_t cudnnGetConvolution##name##WorkspaceSize(                                                  \
+        cudnnHandle_t, cudnn_is a, cudnn_is b, cudnn_is how, cudnn_is c, int algorithm, size_t *bytes) {     \
+        return tell_workspace(convolution(name, a, b, how, c), algorithm, bytes);                            \
+    }                                                                                                        \
+    cudnnStatus_t cudnnConvolution##name(cudnnHandle_t, const void *alpha, cudnn_is a_is, const void *a,     \
+                                         cudnn_is b_is, const void *b, cudnn_is how, int, void *workspace,   \
+                                         size_t bytes, const void *beta, cudnn_is c_is, void *c) {           \
+        return convolve(convolution(name, a_is, b_is, how, c_is), a, b, c, workspace, bytes, alpha, beta);   \
+    }
 
-static cudnnStatus_t tell_workspace(const tensor *x, const tensor *w, const convolution *how, const tensor *y,
-                                    int algorithm, size_t *bytes) {
-    if (!fit(*x, *w, *how, *y) || algorithm != 1) return CUDNN_STATUS_BAD_PARAM;
-    *bytes = workspace_of(*x, *y);
-    return CUDNN_STATUS_SUCCESS;
-}
+PASS(Forward)
+PASS(BackwardData)
+PASS(BackwardFilter)
 
-// do_it(place) for each value of a channel.
-template <class F> static void each_of_channel(const tensor &t, int c, F do_it) {
-    const size_t plane = (size_t)t.h * t.w;
-    for (int b = 0; b < t.n; ++b)
-        for (size_t i = 0; i < plane; ++i)
-            do_it(((size_t)b * t.c + c) * plane + i);
-}
-
-static bool is_batch_norm(const tensor *x, const tensor *y, const tensor *of_channels) {
-    return x->type == CUDNN_DATA_FLOAT && !memcmp(x, y, sizeof *x) && of_channels->c == x->c &&
-           count_of(*of_channels) == (size_t)x->c;
-}
-
-extern "C" {
+// ---- descriptors
+// ----------------------------------------------------------------------------------------------
 
 cudnnStatus_t cudnnCreate(cudnnHandle_t *handle) {
     *handle = nullptr;
@@ -137,185 +146,115 @@ const char *cudnnGetErrorString(cudnnStatus_t) {
     return "a bad parameter";
 }
 
-cudnnStatus_t cudnnCreateTensorDescriptor(cudnnTensorDescriptor_t *t) {
-    *t = new tensor();
+#define CREATE(kind)                                                                                         \
+    cudnnStatus_t cudnnCreate##kind##Descriptor(cudnn_is *made) {                                            \
+        *made = new cudnnDescriptor();                                                                       \
+        return CUDNN_STATUS_SUCCESS;                                                                         \
+    }
+CREATE(Tensor)
+CREATE(Filter)
+CREATE(Convolution)
+
+static cudnnStatus_t set(cudnn_is is, const cudnnDescriptor &what) {
+    *is = what;
     return CUDNN_STATUS_SUCCESS;
 }
 
-cudnnStatus_t cudnnCreateFilterDescriptor(cudnnFilterDescriptor_t *t) {
-    return cudnnCreateTensorDescriptor(t);
+cudnnStatus_t cudnnSetTensor4dDescriptor(cudnn_is t, cudnnTensorFormat_t, cudnnDataType_t type, int n, int c,
+                                         int h, int w) {
+    return set(t, {type, n, c, h, w, 0, 0, 0, CUDNN_DEFAULT_MATH});
 }
 
-cudnnStatus_t cudnnCreateConvolutionDescriptor(cudnnConvolutionDescriptor_t *how) {
-    *how = new convolution();
-    return CUDNN_STATUS_SUCCESS;
+cudnnStatus_t cudnnSetFilter4dDescriptor(cudnn_is t, cudnnDataType_t type, cudnnTensorFormat_t format, int n,
+                                         int c, int h, int w) {
+    return cudnnSetTensor4dDescriptor(t, format, type, n, c, h, w);
 }
 
-cudnnStatus_t cudnnSetTensor4dDescriptor(cudnnTensorDescriptor_t t, cudnnTensorFormat_t, cudnnDataType_t type,
-                                         int n, int c, int h, int w) {
-    *t = {type, n, c, h, w};
-    return CUDNN_STATUS_SUCCESS;
+cudnnStatus_t cudnnSetConvolution2dDescriptor(cudnn_is how, int pad, int, int stride, int, int, int,
+                                              cudnnConvolutionMode_t, cudnnDataType_t sums) {
+    return set(how, {sums, 0, 0, 0, 0, pad, stride, 1, CUDNN_DEFAULT_MATH});
 }
 
-cudnnStatus_t cudnnSetFilter4dDescriptor(cudnnFilterDescriptor_t t, cudnnDataType_t type, cudnnTensorFormat_t,
-                                         int n, int c, int h, int w) {
-    *t = {type, n, c, h, w};
-    return CUDNN_STATUS_SUCCESS;
-}
-
-cudnnStatus_t cudnnSetConvolution2dDescriptor(cudnnConvolutionDescriptor_t how, int pad, int, int stride, int,
-                                              int, int, cudnnConvolutionMode_t, cudnnDataType_t sums) {
-    *how = {pad, stride, 1, sums, CUDNN_DEFAULT_MATH};
-    return CUDNN_STATUS_SUCCESS;
-}
-
-cudnnStatus_t cudnnSetConvolutionGroupCount(cudnnConvolutionDescriptor_t how, int groups) {
+cudnnStatus_t cudnnSetConvolutionGroupCount(cudnn_is how, int groups) {
     how->groups = groups;
     return CUDNN_STATUS_SUCCESS;
 }
 
-cudnnStatus_t cudnnSetConvolutionMathType(cudnnConvolutionDescriptor_t how, cudnnMathType_t math) {
+cudnnStatus_t cudnnSetConvolutionMathType(cudnn_is how, cudnnMathType_t math) {
     how->math = math;
     return CUDNN_STATUS_SUCCESS;
 }
 
-cudnnStatus_t cudnnGetConvolutionForwardAlgorithm_v7(cudnnHandle_t, cudnnTensorDescriptor_t x,
-                                                     cudnnFilterDescriptor_t w,
-                                                     cudnnConvolutionDescriptor_t how,
-                                                     cudnnTensorDescriptor_t y, int, int *count,
-                                                     cudnnConvolutionFwdAlgoPerf_t *found) {
-    return propose(x, w, how, y, count, found);
+// ---- batch norm
+// -----------------------------------------------------------------------------------------------
+
+// one(channel, places, count) when the stream comes to it, for all the places of each channel.
+template <class F>
+static cudnnStatus_t each_channel(const tensor *x, const tensor *y, const tensor *of_channels, F one) {
+    const tensor t = *x;
+    if (t.type != CUDNN_DATA_FLOAT || memcmp(x, y, sizeof *x) || of_channels->c != t.c ||
+        count_of(*of_channels) != (size_t)t.c)
+        return CUDNN_STATUS_BAD_PARAM;
+    cpu_enqueue(nullptr, [=] {
+        const size_t plane = (size_t)t.h * t.w;
+        std::vector<size_t> places;
+        for (int c = 0; c < t.c; ++c) {
+            places.clear();
+            for (size_t i = 0; i < t.n * plane; ++i)
+                places.push_back((i / plane * t.c + c) * plane + i % plane);
+            one(c, places, (double)places.size());
+        }
+    });
+    return CUDNN_STATUS_SUCCESS;
 }
 
-cudnnStatus_t cudnnGetConvolutionBackwardDataAlgorithm_v7(cudnnHandle_t, cudnnFilterDescriptor_t w,
-                                                          cudnnTensorDescriptor_t dy,
-                                                          cudnnConvolutionDescriptor_t how,
-                                                          cudnnTensorDescriptor_t dx, int, int *count,
-                                                          cudnnConvolutionBwdDataAlgoPerf_t *found) {
-    return propose(dx, w, how, dy, count, found);
-}
-
-cudnnStatus_t cudnnGetConvolutionBackwardFilterAlgorithm_v7(cudnnHandle_t, cudnnTensorDescriptor_t x,
-                                                            cudnnTensorDescriptor_t dy,
-                                                            cudnnConvolutionDescriptor_t how,
-                                                            cudnnFilterDescriptor_t dw, int, int *count,
-                                                            cudnnConvolutionBwdFilterAlgoPerf_t *found) {
-    return propose(x, dw, how, dy, count, found);
-}
-
-cudnnStatus_t cudnnGetConvolutionForwardWorkspaceSize(cudnnHandle_t, cudnnTensorDescriptor_t x,
-                                                      cudnnFilterDescriptor_t w,
-                                                      cudnnConvolutionDescriptor_t how,
-                                                      cudnnTensorDescriptor_t y, int algorithm,
-                                                      size_t *bytes) {
-    return tell_workspace(x, w, how, y, algorithm, bytes);
-}
-
-cudnnStatus_t cudnnGetConvolutionBackwardDataWorkspaceSize(cudnnHandle_t, cudnnFilterDescriptor_t w,
-                                                           cudnnTensorDescriptor_t dy,
-                                                           cudnnConvolutionDescriptor_t how,
-                                                           cudnnTensorDescriptor_t dx, int algorithm,
-                                                           size_t *bytes) {
-    return tell_workspace(dx, w, how, dy, algorithm, bytes);
-}
-
-cudnnStatus_t cudnnGetConvolutionBackwardFilterWorkspaceSize(cudnnHandle_t, cudnnTensorDescriptor_t x,
-                                                             cudnnTensorDescriptor_t dy,
-                                                             cudnnConvolutionDescriptor_t how,
-                                                             cudnnFilterDescriptor_t dw, int algorithm,
-                                                             size_t *bytes) {
-    return tell_workspace(x, dw, how, dy, algorithm, bytes);
-}
-
-cudnnStatus_t cudnnConvolutionForward(cudnnHandle_t, const void *alpha, cudnnTensorDescriptor_t x_is,
-                                      const void *x, cudnnFilterDescriptor_t w_is, const void *w,
-                                      cudnnConvolutionDescriptor_t how, int, void *workspace, size_t bytes,
-                                      const void *beta, cudnnTensorDescriptor_t y_is, void *y) {
-    return convolve(x_is, w_is, how, y_is, y_is, y, workspace, bytes, alpha, beta,
-                    [=](float *sums, const tensor &t, size_t in_x, size_t in_w, size_t in_y) {
-                        sums[in_y] += get(t, x, in_x) * get(t, w, in_w);
-                    });
-}
-
-cudnnStatus_t cudnnConvolutionBackwardData(cudnnHandle_t, const void *alpha, cudnnFilterDescriptor_t w_is,
-                                           const void *w, cudnnTensorDescriptor_t dy_is, const void *dy,
-                                           cudnnConvolutionDescriptor_t how, int, void *workspace,
-                                           size_t bytes, const void *beta, cudnnTensorDescriptor_t dx_is,
-                                           void *dx) {
-    return convolve(dx_is, w_is, how, dy_is, dx_is, dx, workspace, bytes, alpha, beta,
-                    [=](float *sums, const tensor &t, size_t in_x, size_t in_w, size_t in_y) {
-                        sums[in_x] += get(t, dy, in_y) * get(t, w, in_w);
-                    });
-}
-
-cudnnStatus_t cudnnConvolutionBackwardFilter(cudnnHandle_t, const void *alpha, cudnnTensorDescriptor_t x_is,
-                                             const void *x, cudnnTensorDescriptor_t dy_is, const void *dy,
-                                             cudnnConvolutionDescriptor_t how, int, void *workspace,
-                                             size_t bytes, const void *beta, cudnnFilterDescriptor_t dw_is,
-                                             void *dw) {
-    return convolve(x_is, dw_is, how, dy_is, dw_is, dw, workspace, bytes, alpha, beta,
-                    [=](float *sums, const tensor &t, size_t in_x, size_t in_w, size_t in_y) {
-                        sums[in_w] += get(t, x, in_x) * get(t, dy, in_y);
-                    });
-}
-
-cudnnStatus_t cudnnBatchNormalizationForwardTraining(
-    cudnnHandle_t, cudnnBatchNormMode_t, const void *, const void *, cudnnTensorDescriptor_t x_is,
-    const void *x_at, cudnnTensorDescriptor_t y_is, void *y_at, cudnnTensorDescriptor_t of_channels,
-    const void *scale_at, const void *bias_at, double average, void *running_mean_at,
-    void *running_variance_at, double eps, void *mean_at, void *inv_std_at) {
-    if (!is_batch_norm(x_is, y_is, of_channels)) return CUDNN_STATUS_BAD_PARAM;
-    const tensor t = *x_is;
+cudnnStatus_t cudnnBatchNormalizationForwardTraining(cudnnHandle_t, cudnnBatchNormMode_t, const void *,
+                                                     const void *, cudnn_is x_is, const void *x_at,
+                                                     cudnn_is y_is, void *y_at, cudnn_is of_channels,
+                                                     const void *scale_at, const void *bias_at,
+                                                     double average, void *running_mean_at,
+                                                     void *running_variance_at, double eps, void *mean_at,
+                                                     void *inv_std_at) {
     const float *x = (const float *)x_at, *scale = (const float *)scale_at, *bias = (const float *)bias_at;
     float *y = (float *)y_at, *mean = (float *)mean_at, *inv_std = (float *)inv_std_at;
     float *running_mean = (float *)running_mean_at, *running_variance = (float *)running_variance_at;
-    cpu_enqueue(nullptr, [=] {
-        const double count = (double)t.n * t.h * t.w;
-        for (int c = 0; c < t.c; ++c) {
-            double sum = 0, square = 0;
-            each_of_channel(t, c, [&](size_t i) { sum += x[i]; });
-            each_of_channel(t, c, [&](size_t i) { square += (x[i] - sum / count) * (x[i] - sum / count); });
-            mean[c] = (float)(sum / count);
-            inv_std[c] = (float)(1 / sqrt(square / count + eps));
-            running_mean[c] = (float)((1 - average) * running_mean[c] + average * mean[c]);
-            running_variance[c] =
-                (float)((1 - average) * running_variance[c] + average * square / (count > 1 ? count - 1 : 1));
-            each_of_channel(t, c,
-                            [&](size_t i) { y[i] = scale[c] * (x[i] - mean[c]) * inv_std[c] + bias[c]; });
-        }
+    return each_channel(x_is, y_is, of_channels, [=](int c, const std::vector<size_t> &places, double count) {
+        double sum = 0, square = 0;
+        for (size_t i : places)
+            sum += x[i];
+        for (size_t i : places)
+            square += (x[i] - sum / count) * (x[i] - sum / count);
+        mean[c] = (float)(sum / count);
+        inv_std[c] = (float)(1 / sqrt(square / count + eps));
+        running_mean[c] = (float)((1 - average) * running_mean[c] + average * mean[c]);
+        running_variance[c] =
+            (float)((1 - average) * running_variance[c] + average * square / (count > 1 ? count - 1 : 1));
+        for (size_t i : places)
+            y[i] = scale[c] * (x[i] - mean[c]) * inv_std[c] + bias[c];
     });
-    return CUDNN_STATUS_SUCCESS;
 }
 
 cudnnStatus_t cudnnBatchNormalizationBackward(cudnnHandle_t, cudnnBatchNormMode_t, const void *, const void *,
-                                              const void *, const void *, cudnnTensorDescriptor_t x_is,
-                                              const void *x_at, cudnnTensorDescriptor_t dy_is,
-                                              const void *dy_at, cudnnTensorDescriptor_t dx_is, void *dx_at,
-                                              cudnnTensorDescriptor_t of_channels, const void *scale_at,
-                                              void *dscale_at, void *dbias_at, double, const void *mean_at,
+                                              const void *, const void *, cudnn_is x_is, const void *x_at,
+                                              cudnn_is dy_is, const void *dy_at, cudnn_is dx_is, void *dx_at,
+                                              cudnn_is of_channels, const void *scale_at, void *dscale_at,
+                                              void *dbias_at, double, const void *mean_at,
                                               const void *inv_std_at) {
-    if (!is_batch_norm(x_is, dy_is, of_channels) || !is_batch_norm(x_is, dx_is, of_channels))
-        return CUDNN_STATUS_BAD_PARAM;
-    const tensor t = *x_is;
+    if (memcmp(x_is, dx_is, sizeof *x_is)) return CUDNN_STATUS_BAD_PARAM;
     const float *x = (const float *)x_at, *dy = (const float *)dy_at, *scale = (const float *)scale_at;
     const float *mean = (const float *)mean_at, *inv_std = (const float *)inv_std_at;
     float *dx = (float *)dx_at, *dscale = (float *)dscale_at, *dbias = (float *)dbias_at;
-    cpu_enqueue(nullptr, [=] {
-        const double count = (double)t.n * t.h * t.w;
-        for (int c = 0; c < t.c; ++c) {
+    return each_channel(
+        x_is, dy_is, of_channels, [=](int c, const std::vector<size_t> &places, double count) {
             double sum = 0, dot = 0;
-            each_of_channel(t, c, [&](size_t i) {
+            const auto at = [=](size_t i) { return (x[i] - mean[c]) * inv_std[c]; };
+            for (size_t i : places) {
                 sum += dy[i];
-                dot += dy[i] * (x[i] - mean[c]) * inv_std[c];
-            });
+                dot += dy[i] * at(i);
+            }
             dbias[c] += (float)sum;
             dscale[c] += (float)dot;
-            each_of_channel(t, c, [&](size_t i) {
-                const double at = (x[i] - mean[c]) * inv_std[c];
-                dx[i] = (float)(scale[c] * inv_std[c] * (dy[i] - sum / count - at * dot / count));
-            });
-        }
-    });
-    return CUDNN_STATUS_SUCCESS;
-}
+            for (size_t i : places)
+                dx[i] = (float)(scale[c] * inv_std[c] * (dy[i] - sum / count - at(i) * dot / count));
+        });
 }

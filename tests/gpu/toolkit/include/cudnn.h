@@ -1,4 +1,6 @@
-// As much of cuDNN as the program calls, made of a CPU in ../cudnn.cpp.
+// As much of cuDNN as the program calls, made of a CPU in ../cudnn.cpp. All descriptors are of one type here,
+// and so are then the three passes of a convolution: which descriptor is whose, their shapes tell cudnn.cpp,
+// and cuDNN's own headers a compiler.
 #ifndef VKD_TESTS_CUDNN_H
 #define VKD_TESTS_CUDNN_H
 
@@ -24,9 +26,8 @@ enum {
 };
 
 typedef struct cudnnContext *cudnnHandle_t;
-typedef struct cudnnTensorStruct *cudnnTensorDescriptor_t;
-typedef struct cudnnTensorStruct *cudnnFilterDescriptor_t;
-typedef struct cudnnConvolutionStruct *cudnnConvolutionDescriptor_t;
+typedef struct cudnnDescriptor *cudnn_is;
+typedef cudnn_is cudnnTensorDescriptor_t, cudnnFilterDescriptor_t, cudnnConvolutionDescriptor_t;
 
 typedef struct cudnnProposal {
     int algo;
@@ -39,84 +40,44 @@ typedef struct cudnnProposal {
 
 cudnnStatus_t cudnnCreate(cudnnHandle_t *handle);
 const char *cudnnGetErrorString(cudnnStatus_t status);
-cudnnStatus_t cudnnCreateTensorDescriptor(cudnnTensorDescriptor_t *tensor);
-cudnnStatus_t cudnnCreateFilterDescriptor(cudnnFilterDescriptor_t *filter);
-cudnnStatus_t cudnnCreateConvolutionDescriptor(cudnnConvolutionDescriptor_t *convolution);
-cudnnStatus_t cudnnSetTensor4dDescriptor(cudnnTensorDescriptor_t tensor, cudnnTensorFormat_t format,
-                                         cudnnDataType_t type, int n, int c, int h, int w);
-cudnnStatus_t cudnnSetFilter4dDescriptor(cudnnFilterDescriptor_t filter, cudnnDataType_t type,
-                                         cudnnTensorFormat_t format, int k, int c, int h, int w);
-cudnnStatus_t cudnnSetConvolution2dDescriptor(cudnnConvolutionDescriptor_t convolution, int pad_h, int pad_w,
-                                              int stride_h, int stride_w, int dilation_h, int dilation_w,
-                                              cudnnConvolutionMode_t mode, cudnnDataType_t sums);
-cudnnStatus_t cudnnSetConvolutionGroupCount(cudnnConvolutionDescriptor_t convolution, int groups);
-cudnnStatus_t cudnnSetConvolutionMathType(cudnnConvolutionDescriptor_t convolution, cudnnMathType_t math);
 
-cudnnStatus_t cudnnGetConvolutionForwardAlgorithm_v7(cudnnHandle_t handle, cudnnTensorDescriptor_t x,
-                                                     cudnnFilterDescriptor_t w,
-                                                     cudnnConvolutionDescriptor_t how,
-                                                     cudnnTensorDescriptor_t y, int most, int *count,
-                                                     cudnnConvolutionFwdAlgoPerf_t *found);
-cudnnStatus_t cudnnGetConvolutionBackwardDataAlgorithm_v7(cudnnHandle_t handle, cudnnFilterDescriptor_t w,
-                                                          cudnnTensorDescriptor_t dy,
-                                                          cudnnConvolutionDescriptor_t how,
-                                                          cudnnTensorDescriptor_t dx, int most, int *count,
-                                                          cudnnConvolutionBwdDataAlgoPerf_t *found);
-cudnnStatus_t cudnnGetConvolutionBackwardFilterAlgorithm_v7(cudnnHandle_t handle, cudnnTensorDescriptor_t x,
-                                                            cudnnTensorDescriptor_t dy,
-                                                            cudnnConvolutionDescriptor_t how,
-                                                            cudnnFilterDescriptor_t dw, int most, int *count,
-                                                            cudnnConvolutionBwdFilterAlgoPerf_t *found);
-cudnnStatus_t cudnnGetConvolutionForwardWorkspaceSize(cudnnHandle_t handle, cudnnTensorDescriptor_t x,
-                                                      cudnnFilterDescriptor_t w,
-                                                      cudnnConvolutionDescriptor_t how,
-                                                      cudnnTensorDescriptor_t y,
-                                                      cudnnConvolutionFwdAlgo_t algorithm, size_t *bytes);
-cudnnStatus_t cudnnGetConvolutionBackwardDataWorkspaceSize(cudnnHandle_t handle, cudnnFilterDescriptor_t w,
-                                                           cudnnTensorDescriptor_t dy,
-                                                           cudnnConvolutionDescriptor_t how,
-                                                           cudnnTensorDescriptor_t dx,
-                                                           cudnnConvolutionBwdDataAlgo_t algorithm,
-                                                           size_t *bytes);
-cudnnStatus_t cudnnGetConvolutionBackwardFilterWorkspaceSize(cudnnHandle_t handle, cudnnTensorDescriptor_t x,
-                                                             cudnnTensorDescriptor_t dy,
-                                                             cudnnConvolutionDescriptor_t how,
-                                                             cudnnFilterDescriptor_t dw,
-                                                             cudnnConvolutionBwdFilterAlgo_t algorithm,
-                                                             size_t *bytes);
+typedef cudnnStatus_t cudnn_create(cudnn_is *made);
+cudnn_create cudnnCreateTensorDescriptor, cudnnCreateFilterDescriptor, cudnnCreateConvolutionDescriptor;
 
-cudnnStatus_t cudnnConvolutionForward(cudnnHandle_t handle, const void *alpha, cudnnTensorDescriptor_t x_is,
-                                      const void *x, cudnnFilterDescriptor_t w_is, const void *w,
-                                      cudnnConvolutionDescriptor_t how, cudnnConvolutionFwdAlgo_t algorithm,
-                                      void *workspace, size_t bytes, const void *beta,
-                                      cudnnTensorDescriptor_t y_is, void *y);
-cudnnStatus_t cudnnConvolutionBackwardData(cudnnHandle_t handle, const void *alpha,
-                                           cudnnFilterDescriptor_t w_is, const void *w,
-                                           cudnnTensorDescriptor_t dy_is, const void *dy,
-                                           cudnnConvolutionDescriptor_t how,
-                                           cudnnConvolutionBwdDataAlgo_t algorithm, void *workspace,
-                                           size_t bytes, const void *beta, cudnnTensorDescriptor_t dx_is,
-                                           void *dx);
-cudnnStatus_t cudnnConvolutionBackwardFilter(cudnnHandle_t handle, const void *alpha,
-                                             cudnnTensorDescriptor_t x_is, const void *x,
-                                             cudnnTensorDescriptor_t dy_is, const void *dy,
-                                             cudnnConvolutionDescriptor_t how,
-                                             cudnnConvolutionBwdFilterAlgo_t algorithm, void *workspace,
-                                             size_t bytes, const void *beta, cudnnFilterDescriptor_t dw_is,
-                                             void *dw);
+cudnnStatus_t cudnnSetTensor4dDescriptor(cudnn_is tensor, cudnnTensorFormat_t format, cudnnDataType_t type,
+                                         int n, int c, int h, int w);
+cudnnStatus_t cudnnSetFilter4dDescriptor(cudnn_is filter, cudnnDataType_t type, cudnnTensorFormat_t format,
+                                         int k, int c, int h, int w);
+cudnnStatus_t cudnnSetConvolution2dDescriptor(cudnn_is how, int pad_h, int pad_w, int stride_h, int stride_w,
+                                              int dilation_h, int dilation_w, cudnnConvolutionMode_t mode,
+                                              cudnnDataType_t sums);
+cudnnStatus_t cudnnSetConvolutionGroupCount(cudnn_is how, int groups);
+cudnnStatus_t cudnnSetConvolutionMathType(cudnn_is how, cudnnMathType_t math);
+
+// A pass makes c of a and b: y of x and w, dx of w and dy, dw of x and dy.
+typedef cudnnStatus_t cudnn_propose(cudnnHandle_t handle, cudnn_is a, cudnn_is b, cudnn_is how, cudnn_is c,
+                                    int most, int *count, struct cudnnProposal *found);
+typedef cudnnStatus_t cudnn_tell_workspace(cudnnHandle_t handle, cudnn_is a, cudnn_is b, cudnn_is how,
+                                           cudnn_is c, int algorithm, size_t *bytes);
+typedef cudnnStatus_t cudnn_convolve(cudnnHandle_t handle, const void *alpha, cudnn_is a_is, const void *a,
+                                     cudnn_is b_is, const void *b, cudnn_is how, int algorithm,
+                                     void *workspace, size_t bytes, const void *beta, cudnn_is c_is, void *c);
+cudnn_propose cudnnGetConvolutionForwardAlgorithm_v7, cudnnGetConvolutionBackwardDataAlgorithm_v7,
+    cudnnGetConvolutionBackwardFilterAlgorithm_v7;
+cudnn_tell_workspace cudnnGetConvolutionForwardWorkspaceSize, cudnnGetConvolutionBackwardDataWorkspaceSize,
+    cudnnGetConvolutionBackwardFilterWorkspaceSize;
+cudnn_convolve cudnnConvolutionForward, cudnnConvolutionBackwardData, cudnnConvolutionBackwardFilter;
 
 cudnnStatus_t cudnnBatchNormalizationForwardTraining(
-    cudnnHandle_t handle, cudnnBatchNormMode_t mode, const void *alpha, const void *beta,
-    cudnnTensorDescriptor_t x_is, const void *x, cudnnTensorDescriptor_t y_is, void *y,
-    cudnnTensorDescriptor_t of_channels, const void *scale, const void *bias, double average,
-    void *running_mean, void *running_variance, double eps, void *mean, void *inv_std);
-cudnnStatus_t
-cudnnBatchNormalizationBackward(cudnnHandle_t handle, cudnnBatchNormMode_t mode, const void *alpha_x,
-                                const void *beta_x, const void *alpha_scale, const void *beta_scale,
-                                cudnnTensorDescriptor_t x_is, const void *x, cudnnTensorDescriptor_t dy_is,
-                                const void *dy, cudnnTensorDescriptor_t dx_is, void *dx,
-                                cudnnTensorDescriptor_t of_channels, const void *scale, void *dscale,
-                                void *dbias, double eps, const void *mean, const void *inv_std);
+    cudnnHandle_t handle, cudnnBatchNormMode_t mode, const void *alpha, const void *beta, cudnn_is x_is,
+    const void *x, cudnn_is y_is, void *y, cudnn_is of_channels, const void *scale, const void *bias,
+    double average, void *running_mean, void *running_variance, double eps, void *mean, void *inv_std);
+cudnnStatus_t cudnnBatchNormalizationBackward(cudnnHandle_t handle, cudnnBatchNormMode_t mode,
+                                              const void *alpha_x, const void *beta_x,
+                                              const void *alpha_scale, const void *beta_scale, cudnn_is x_is,
+                                              const void *x, cudnn_is dy_is, const void *dy, cudnn_is dx_is,
+                                              void *dx, cudnn_is of_channels, const void *scale, void *dscale,
+                                              void *dbias, double eps, const void *mean, const void *inv_std);
 
 #ifdef __cplusplus
 }
