@@ -151,9 +151,9 @@ goes_bad() {
     } &
     local writer=$! code=0
     timeout 60 "$DARKNET" detector train bad.data plain.cfg -seed 5 -map -mAP_epochs 3 >out 2>err </dev/null || code=$?
-    kill $writer 2>kill.log
+    kill "$writer" 2>kill.log
     tail -n 1 err
-    [ $code -eq 1 ] && tail -n 1 err | grep -q "^$work/other/one.txt:1: y: found nan, expected a number"
+    [ "$code" -eq 1 ] && tail -n 1 err | grep -q "^$work/other/one.txt:1: y: found nan, expected a number"
 }
 check map_labels_go_bad goes_bad
 cp train.txt lost.txt
