@@ -349,12 +349,14 @@ static vkd_status merge_V(vkd_projection *const *p, int count, size_t size) {
     }
     if (map && first->rebase == 0 && share_base(p, count, size)) {
         take_mean(p, count, offsetof(vkd_projection, D), size, first->step);
-        vkd_status status = go_to(first, map, first->step, first->V);
-        if (status) return status;
-        memcpy(first->D, first->step, size * sizeof *first->D);
         // Away from the base as soon as one of them is.
+        int since_rebase = first->since_rebase;
         for (int i = 1; i < count; ++i)
             if (p[i]->since_rebase > first->since_rebase) first->since_rebase = p[i]->since_rebase;
+        vkd_status status = go_to(first, map, first->step, first->V);
+        if (status) first->since_rebase = since_rebase;
+        if (status) return status;
+        memcpy(first->D, first->step, size * sizeof *first->D);
         return mend(first);
     }
     memcpy(first->step, first->V, size * sizeof *first->V);
