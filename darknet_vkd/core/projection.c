@@ -335,17 +335,26 @@ static vkd_status merge_V(vkd_projection *const *p, int count, size_t size) {
     vkd_projection *first = p[0];
     const vkd_orthogonal_map *map = orthogonal_map(first->map);
     if (first->cross) {
+        int with = 0; // those that have seen a gradient
+        for (int j = 0; j < count; ++j)
+            with += p[j]->count > 0;
+        if (!with) return VKD_OK;
         for (size_t i = 0; i < size; ++i) {
             double sum = 0;
             for (int j = 0; j < count; ++j)
-                sum += p[j]->cross[i];
-            first->cross[i] = sum / count;
+                if (p[j]->count) sum += p[j]->cross[i];
+            first->cross[i] = sum / with;
         }
-        return first->count ? vkd_projection_move(first, 1) : VKD_OK;
+        return vkd_projection_move(first, 1);
     }
     if (map && first->rebase == 0 && share_base(p, count, size)) {
         take_mean(p, count, offsetof(vkd_projection, D), size, first->step);
+        // Away from the base as soon as one of them is.
+        int since_rebase = first->since_rebase;
+        for (int i = 1; i < count; ++i)
+            if (p[i]->since_rebase > first->since_rebase) first->since_rebase = p[i]->since_rebase;
         vkd_status status = go_to(first, map, first->step, first->V);
+        if (status) first->since_rebase = since_rebase;
         if (status) return status;
         memcpy(first->D, first->step, size * sizeof *first->D);
         return mend(first);

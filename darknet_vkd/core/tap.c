@@ -313,8 +313,8 @@ static vkd_status rest(vkd_tap *tap, vkd_status status) {
 vkd_status vkd_tap_forward(vkd_tap *tap, const float *x, const float *t) {
     const vkd_tap_shape *s = &tap->shape;
     size_t inputs = (size_t)s->batch * (size_t)s->k * (size_t)s->h * (size_t)s->w;
-    if (!vkd_all_finite(x, inputs)) return rest(tap, VKD_NOT_FINITE);
     vkd_samples_choose(&tap->samples, tap->mask);
+    if (!vkd_all_finite(x, inputs)) return rest(tap, VKD_NOT_FINITE);
     int samples = tap->samples.count;
     if (!samples) return rest(tap, VKD_OK);
     vkd_status status = make_target(tap, t);
@@ -355,6 +355,7 @@ vkd_status vkd_tap_calibrate(vkd_tap *tap, const float *t, int images) {
 double vkd_tap_weigh(vkd_tap *tap, const float *task, double factor) {
     const vkd_tap_shape *s = &tap->shape;
     size_t planes = (size_t)s->batch * (size_t)s->k, grid = (size_t)s->h * (size_t)s->w;
+    if (!tap->samples.count) return tap->weight = tap->ratio = 0; // without an object, which is no fault
     double task_norm = sqrt(vkd_dot(task, task, NULL, planes, grid));
     double loss_norm = sqrt(vkd_dot(tap->dx, tap->dx, NULL, planes, grid));
     vkd_norms norms = {tap->task_norm, tap->loss_norm, tap->norm_steps, tap->idle};

@@ -68,8 +68,9 @@ typedef struct vkd_tap {
     double loss;   // weight 1, mean over images
     double weight; // in force
     double ratio;  // weight * |vkd gradient| / |task gradient| of this batch
-    int idle;      // forward passes in a row whose gradient was zero or not finite
+    int idle;      // forward passes in a row whose gradient was zero or not finite, of those with samples
     int refused;   // forward passes since the last update that were not finite
+    bool told;     // the condition of its whitening has been printed
 } vkd_tap;
 
 // `seed` and `index` (of the tap) decide P's start. *tap is NULL on failure.

@@ -49,7 +49,7 @@ static void merge_second(vkd_tap *const *taps, int count, const double *mean, do
         }
 }
 
-// Of running averages.
+// Of running averages of taps that have all seen something.
 static void average_statistics(vkd_tap *const *taps, int count) {
     vkd_target *first = &taps[0]->target;
     size_t n = (size_t)first->n, second = vkd_target_second_size(first);
@@ -62,25 +62,34 @@ static void average_statistics(vkd_tap *const *taps, int count) {
     if (!first->W) vkd_target_refresh(first);
 }
 
+static void copy_statistics(vkd_target *t, const vkd_target *from) {
+    size_t n = (size_t)from->n, second = vkd_target_second_size(from);
+    memcpy(t->mean, from->mean, n * sizeof *t->mean);
+    memcpy(t->second, from->second, second * sizeof *t->second);
+    memcpy(t->offset, from->offset, n * sizeof *t->offset);
+    if (t->W)
+        memcpy(t->W, from->W, second * sizeof *t->W);
+    else
+        memcpy(t->inv_std, from->inv_std, n * sizeof *t->inv_std);
+    t->batches = from->batches;
+    t->samples = from->samples;
+    t->kept = from->kept;
+    t->condition = from->condition;
+}
+
 static void merge_statistics(vkd_tap *const *taps, int count) {
-    const vkd_target *first = &taps[0]->target;
-    size_t n = (size_t)first->n, second = vkd_target_second_size(first);
-    if (!second) return;
-    if (first->options->statistics == VKD_OPTION_STATISTICS_RUNNING) average_statistics(taps, count);
-    for (int i = 1; i < count; ++i) {
-        vkd_target *t = &taps[i]->target;
-        memcpy(t->mean, first->mean, n * sizeof *t->mean);
-        memcpy(t->second, first->second, second * sizeof *t->second);
-        memcpy(t->offset, first->offset, n * sizeof *t->offset);
-        if (t->W)
-            memcpy(t->W, first->W, second * sizeof *t->W);
-        else
-            memcpy(t->inv_std, first->inv_std, n * sizeof *t->inv_std);
-        t->batches = first->batches;
-        t->samples = first->samples;
-        t->kept = first->kept;
-        t->condition = first->condition;
+    vkd_tap *seeing[most_taps]; // a GPU without an object so far has seen nothing
+    int with = 0;
+    if (!vkd_target_second_size(&taps[0]->target)) return;
+    if (taps[0]->target.options->statistics == VKD_OPTION_STATISTICS_RUNNING) {
+        for (int i = 0; i < count; ++i)
+            if (taps[i]->target.batches) seeing[with++] = taps[i];
+        if (!with) return;
+        average_statistics(seeing, with);
     }
+    const vkd_tap *first = with ? seeing[0] : taps[0];
+    for (int i = 0; i < count; ++i)
+        if (taps[i] != first) copy_statistics(&taps[i]->target, &first->target);
 }
 
 // ---- scalars

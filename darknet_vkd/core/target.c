@@ -125,6 +125,18 @@ static void blend(double *average, const double *value, size_t size, double m) {
         average[i] = m * average[i] + (1 - m) * value[i];
 }
 
+// The same for second moments about the means, before the mean is blended: of both together, hence with the
+// spread of the two means. A sub-batch of one sample has no spread of its own.
+static void blend_second(vkd_target *t, double m) {
+    size_t n = (size_t)t->n;
+    bool whiten = t->options->mode == VKD_OPTION_MODE_WHITEN;
+    blend(t->second, t->batch_second, vkd_target_second_size(t), m);
+    for (size_t i = 0; i < n; ++i)
+        for (size_t j = whiten ? 0 : i; j < (whiten ? n : i + 1); ++j)
+            t->second[whiten ? i * n + j : i] +=
+                m * (1 - m) * (t->batch_mean[i] - t->mean[i]) * (t->batch_mean[j] - t->mean[j]);
+}
+
 // batch_mean and batch_second of x alone.
 static vkd_status measure(vkd_target *t, const float *x, int batch, int locations) {
     size_t second = vkd_target_second_size(t);
@@ -152,8 +164,8 @@ vkd_status vkd_target_observe(vkd_target *t, const float *x, int batch, int loca
     if (status) return status;
     double m = 0; // statistics=batch
     if (o->statistics == VKD_OPTION_STATISTICS_RUNNING) m = vkd_average_keep(t->batches, o->momentum);
+    blend_second(t, m);
     blend(t->mean, t->batch_mean, (size_t)t->n, m);
-    blend(t->second, t->batch_second, second, m);
     ++t->batches;
     return vkd_target_is_due(t, t->batches) ? vkd_target_refresh(t) : VKD_OK;
 }

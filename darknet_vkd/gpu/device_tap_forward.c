@@ -86,8 +86,9 @@ static vkd_status observe(vkd_device_tap *d) {
     if (!second || o->statistics == VKD_OPTION_STATISTICS_CALIBRATED) return VKD_OK;
     double keep = o->statistics == VKD_OPTION_STATISTICS_RUNNING ? o->momentum : 0;
     vkd_device_tap_measure(d);
+    vkd_gpu_blend_second(l, d->state, keep, target->n, d->W != NULL, d->batch_mean, d->mean, d->batch_second,
+                         d->second);
     vkd_gpu_blend(l, d->state, keep, n, d->batch_mean, d->mean);
-    vkd_gpu_blend(l, d->state, keep, second, d->batch_second, d->second);
     vkd_gpu_count_batch(l, d->state);
     ++d->batches;
     if (d->W) return vkd_target_is_due(target, d->batches) ? vkd_device_tap_refresh(d) : VKD_OK;

@@ -67,6 +67,27 @@ void vkd_gpu_blend(const vkd_launch *launch, const vkd_device_state *state, doub
                average);
 }
 
+static __global__ void blend_second(const vkd_device_state *state, double keep, int n, bool whiten,
+                                    const double *batch_mean, const double *mean, const double *value,
+                                    double *average) {
+    if (state->bad_features) return;
+    const double m = vkd_average_keep(state->batches, keep);
+    const size_t count = whiten ? (size_t)n * n : n;
+    VKD_EACH(at, count) {
+        const size_t i = whiten ? at / n : at, j = whiten ? at % n : at;
+        const double spread = (batch_mean[i] - mean[i]) * (batch_mean[j] - mean[j]);
+        average[at] = m * average[at] + (1 - m) * value[at] + m * (1 - m) * spread;
+    }
+}
+
+void vkd_gpu_blend_second(const vkd_launch *launch, const vkd_device_state *state, double keep, int n,
+                          bool whiten, const double *batch_mean, const double *mean, const double *value,
+                          double *average) {
+    const size_t count = whiten ? (size_t)n * n : n;
+    VKD_LAUNCH(blend_second, vkd_blocks(count, launch->block), launch->block, launch, state, keep, n, whiten,
+               batch_mean, mean, value, average);
+}
+
 static __global__ void make_scales(const vkd_device_state *state, int rows, const double *mean,
                                    const double *variance, double eps, float *offset, float *inv_std) {
     if (state->bad_features) return;

@@ -26,6 +26,13 @@ void vkd_gpu_moments(const vkd_launch *launch, const float *x, // (rows,N)
 void vkd_gpu_blend(const vkd_launch *launch, const vkd_device_state *state, double keep, size_t count,
                    const double *value, // (count)
                    double *average);    // (count)
+// The same for second moments about the means, with the spread of the two means; before the mean is blended.
+void vkd_gpu_blend_second(const vkd_launch *launch, const vkd_device_state *state, double keep, int n,
+                          bool whiten,              // (n,n), not (n)
+                          const double *batch_mean, // (n)
+                          const double *mean,       // (n) before this batch
+                          const double *value,      // (n) or (n,n)
+                          double *average);         // the same
 // Then, of mode=standardize, what is applied: offset = mean, inv_std = 1 / sqrt(variance + eps).
 void vkd_gpu_make_scales(const vkd_launch *launch, const vkd_device_state *state, int rows,
                          const double *mean,     // (rows)

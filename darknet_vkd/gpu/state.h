@@ -24,6 +24,7 @@ typedef struct vkd_device_state {
     int refused;         // forward passes since the last fetch that were not finite
     int bad_features;    // of this forward: features that are not finite
     int bad_gradient;    // of this forward: a dX that is not finite
+    int empty;           // of this forward: no sample
     int nothing;         // of this forward: no sample, or no start for the gain
     vkd_verdict verdict; // of this forward
 } vkd_device_state;

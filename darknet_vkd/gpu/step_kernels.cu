@@ -12,7 +12,7 @@ static __device__ double total(const double *sums, int which, int parts) {
 
 static __global__ void begin(vkd_device_state *state, bool nothing) {
     state->bad_features = state->bad_gradient = 0;
-    state->nothing = nothing;
+    state->empty = state->nothing = nothing;
 }
 
 void vkd_gpu_begin(const vkd_launch *launch, vkd_device_state *state, bool nothing) {
@@ -101,6 +101,10 @@ static __global__ void weigh(vkd_device_state *state, const double *sums, int pa
                              double amount, double factor) {
     const double task = sqrt(total(sums, VKD_SUM_TASK, parts)), own = sqrt(total(sums, VKD_SUM_DX, parts));
     if (threadIdx.x != 0) return;
+    if (state->empty) {
+        state->weight = state->ratio = 0;
+        return;
+    }
     state->weight = vkd_weigh(&state->norms, task, own, is_ratio, amount, factor);
     state->ratio = vkd_ratio(state->weight, task, own);
 }

@@ -96,6 +96,17 @@ static void take_in(network *net, vkd_plugin *plugin, float *input, int done) {
     }
 }
 
+static void refuse_pictures_without_objects(const vkd_plugin *plugin, const char *data_path) {
+    for (int i = 0; i < plugin->tap_count; ++i) {
+        const vkd_tap *tap = plugin->taps[i];
+        if (waits(tap))
+            vkd_fail(
+                "%s:%d: [vkd_projection]: calibrating tap %d: found no object in %d draws from the pictures "
+                "of %s; raise images, or set foreground below 1",
+                plugin->cfg.path, tap->options.line, i, tap->options.whiten.images, data_path);
+    }
+}
+
 static void refresh(vkd_plugin *plugin) {
     for (int i = 0; i < plugin->tap_count; ++i) {
         vkd_tap *tap = plugin->taps[i];
@@ -131,8 +142,9 @@ void vkd_calibrate(network *net, char *data_path) {
         }
         free_data(d);
     }
-    refresh(plugin);
     if (isatty(STDERR_FILENO)) fprintf(stderr, "\r\033[K");
+    refuse_pictures_without_objects(plugin, data_path);
+    refresh(plugin);
     fprintf(stderr, "Calibrated the teacher's statistics on %d draws from the %d pictures of %s\n", images,
             training.pictures.count, data_path);
     free(input);
@@ -140,18 +152,16 @@ void vkd_calibrate(network *net, char *data_path) {
     vkd_picture_list_free(&training.pictures);
 }
 
-bool vkd_print_whitening(const vkd_plugin *plugin) {
-    bool all = true;
+void vkd_print_whitening(const vkd_plugin *plugin) {
     for (int i = 0; i < plugin->tap_count; ++i) {
-        const vkd_target *t = &plugin->taps[i]->target;
-        if (t->options->mode != VKD_OPTION_MODE_WHITEN) continue;
-        if (t->condition > 0)
-            fprintf(stderr, "  vkd tap %d  whitened: %d of %d directions kept, condition number %.3g\n", i,
-                    t->kept, t->n, t->condition);
-        else
-            all = false; // running statistics that have seen nothing yet
+        vkd_tap *tap = plugin->taps[i];
+        const vkd_target *t = &tap->target;
+        // Not yet: running statistics that have seen nothing, where there was no object so far.
+        if (t->options->mode != VKD_OPTION_MODE_WHITEN || !(t->condition > 0) || tap->told) continue;
+        fprintf(stderr, "  vkd tap %d  whitened: %d of %d directions kept, condition number %.3g\n", i,
+                t->kept, t->n, t->condition);
+        tap->told = true;
     }
-    return all;
 }
 
 // ---- the file

@@ -18,9 +18,8 @@ void vkd_calibrate(network *net, char *data_path);
 void vkd_calibration_write(network *net, const char *path);
 void vkd_calibration_read(network *net, const char *path);
 
-// Condition number and kept directions of every whitened tap whose statistics are there; false where some are
-// not.
-bool vkd_print_whitening(const vkd_plugin *plugin);
+// Condition number and kept directions of every whitened tap, once, when its statistics are there.
+void vkd_print_whitening(const vkd_plugin *plugin);
 
 // darknet vkd calibrate DATA CFG -out FILE
 void vkd_calibrate_command(int argc, char **argv);

@@ -108,8 +108,7 @@ void vkd_forward(network *net) {
                      status == VKD_SINGULAR ? "the whitening matrix cannot be computed" : "inner error");
     }
     plugin->forwarded = true;
-    if (!plugin->told_whitening) vkd_print_whitening(plugin);
-    plugin->told_whitening = true;
+    vkd_print_whitening(plugin);
     plugin->teacher_seconds += middle - start;
     plugin->tap_seconds += what_time_is_it_now() - middle;
 }

@@ -383,7 +383,7 @@ void vkd_attach(network *net) {
     else if (vkd_needs_calibration(net))
         vkd_calibrate(net, vkd_run_options()->data);
     vkd_taps_of(net)->push(net);
-    plugin->told_whitening = vkd_print_whitening(plugin);
+    vkd_print_whitening(plugin);
 }
 
 void vkd_choose_locations(const network *net, size_t batch, int first, const float *truth) {

@@ -32,7 +32,6 @@ typedef struct vkd_plugin {
     bool keeps_momentum;                 // a run without taps leaves sidecars too (`detector train`)
     bool resumed;                        // a sidecar was read beside the weights
     bool forwarded;                      // this step's forward has run: backward may add
-    bool told_whitening;                 // the condition of running statistics has been printed
     double teacher_seconds, tap_seconds; // since the start, for the log
     double update_seconds;               // of tap_seconds: the updates of P
 } vkd_plugin;

@@ -293,6 +293,39 @@ static void check_refusal(const vkd_tap_options *o, vkd_tap_shape s, bool in_stu
     vkd_tap_free(tap);
 }
 
+// No location counts: nothing comes of the batch, which is no fault of the tap.
+static void without_samples(void **state) {
+    (void)state;
+    for (int mode = VKD_OPTION_MODE_NONE; mode <= VKD_OPTION_MODE_WHITEN; ++mode) {
+        vkd_tap_options o = options_of(VKD_OPTION_MAP_CAYLEY);
+        o.whiten.mode = mode;
+        o.whiten.statistics = VKD_OPTION_STATISTICS_RUNNING;
+        o.foreground = 1;
+        vkd_tap *tap = make(&o, grids[0]);
+        size_t in = student_size(&tap->shape);
+        float *x = student(&tap->shape), *t = normal_floats(teacher_size(&tap->shape), 46);
+        int locations = tap->shape.batch * tap->locations;
+        for (int batch = 0; batch < 5; ++batch) {
+            bool counts = batch == 1;
+            for (int i = 0; i < locations; ++i)
+                tap->mask[i] = counts && i == 3; // one sample is the least
+            snapshot before = snapshot_of(tap);
+            if (batch == 4) x[0] = NAN; // told, but with nothing to learn idle is not what it is
+            assert_int_equal(vkd_tap_forward(tap, x, t), batch == 4 ? VKD_NOT_FINITE : VKD_OK);
+            snapshot after = snapshot_of(tap);
+            if (counts) continue;
+            assert_memory_equal(&before, &after, sizeof before);
+            assert_true(all_are_zero(tap->dx, in) && tap->loss == 0);
+            int idle = tap->idle;
+            assert_true(vkd_tap_weigh(tap, x, 1) == 0 && tap->weight == 0 && tap->ratio == 0);
+            assert_int_equal(tap->idle, idle);
+        }
+        free(x);
+        free(t);
+        vkd_tap_free(tap);
+    }
+}
+
 static void not_finite(void **state) {
     (void)state;
     const float bad[] = {NAN, INFINITY, -INFINITY};
@@ -379,6 +412,7 @@ int main(void) {
         cmocka_unit_test(gradients_accumulate),
         cmocka_unit_test(start_is_a_function_of_seed_and_index),
         cmocka_unit_test(refuses_empty_shapes),
+        cmocka_unit_test(without_samples),
         cmocka_unit_test(not_finite),
         cmocka_unit_test(resizing),
         cmocka_unit_test(updating),

@@ -43,9 +43,13 @@ static void make_taps(vkd_tap **taps, const vkd_tap_options *o, int batches) {
     }
 }
 
-static void free_taps(vkd_tap **taps) {
-    for (int i = 0; i < taps_count; ++i)
+static void free_taps_of(vkd_tap **taps, int count) {
+    for (int i = 0; i < count; ++i)
         vkd_tap_free(taps[i]);
+}
+
+static void free_taps(vkd_tap **taps) {
+    free_taps_of(taps, taps_count);
 }
 
 static double distance(const float *a, const double *b, size_t n) {
@@ -200,6 +204,43 @@ static void calibrated_statistics(void **state) {
     }
 }
 
+// A GPU whose batches had no object so far has nothing to say, wherever it stands.
+static void without_samples(void **state) {
+    (void)state;
+    const int maps[] = {VKD_OPTION_MAP_CAYLEY, VKD_OPTION_MAP_HOUSEHOLDER, VKD_OPTION_MAP_PROCRUSTES};
+    for (int mode = VKD_OPTION_MODE_STANDARDIZE; mode <= VKD_OPTION_MODE_WHITEN; ++mode)
+        for (size_t m = 0; m < COUNT(maps); ++m) {
+            vkd_tap_options o = options_of(maps[m], 0);
+            o.whiten.mode = mode;
+            float V[2][matrix], applied[2][2 * 7 * 9], *t = normal_floats(2 * 7 * 9, 1);
+            for (int empty = 0; empty < 2; ++empty) {
+                vkd_tap *taps[2];
+                for (int i = 0; i < 2; ++i) {
+                    assert_ok(vkd_tap_create(&taps[i], &o, shape, 5, 0));
+                    if (i != empty) train(taps[i], 100, 5);
+                }
+                const vkd_target *seen = &taps[1 - empty]->target;
+                double mean[7], first = seen->second[0];
+                memcpy(mean, seen->mean, sizeof mean);
+                float alone[2 * 7 * 9];
+                assert_ok(vkd_tap_target(taps[1 - empty], t, alone));
+                assert_ok(vkd_tap_merge(taps, 2));
+                for (int i = 0; i < 2; ++i) {
+                    for (int c = 0; c < 7; ++c)
+                        assert_true(taps[i]->target.mean[c] == mean[c]);
+                    assert_true(taps[i]->target.second[0] == first && taps[i]->target.batches == 5);
+                    assert_ok(vkd_tap_target(taps[i], t, applied[i]));
+                    assert_memory_equal(applied[i], alone, sizeof alone);
+                }
+                train(taps[0], 1000, 3);
+                memcpy(V[empty], taps[0]->projection.V, sizeof V[empty]);
+                free_taps_of(taps, 2);
+            }
+            assert_memory_equal(V[0], V[1], sizeof V[0]);
+            free(t);
+        }
+}
+
 static void scalars(void **state) {
     (void)state;
     vkd_tap_options o = options_of(VKD_OPTION_MAP_CAYLEY, 1);
@@ -257,9 +298,10 @@ static void refusals(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(projections), cmocka_unit_test(merged_point_is_the_nearest),
-        cmocka_unit_test(statistics),  cmocka_unit_test(calibrated_statistics),
-        cmocka_unit_test(scalars),     cmocka_unit_test(refusals),
+        cmocka_unit_test(projections),     cmocka_unit_test(merged_point_is_the_nearest),
+        cmocka_unit_test(statistics),      cmocka_unit_test(calibrated_statistics),
+        cmocka_unit_test(without_samples), cmocka_unit_test(scalars),
+        cmocka_unit_test(refusals),
     };
     return cmocka_run_group_tests_name("tap_merge", tests, NULL, NULL);
 }

@@ -21,8 +21,8 @@ static float *features(uint64_t seed) {
     return x;
 }
 
-// Every mode over several batches against the reference, whose running statistics are the plain mean of the
-// batches' until the momentum is reached, and exponential then.
+// Every mode over several batches against the reference, whose running statistics are those of all
+// samples until the momentum is reached, and exponential then.
 static void check_against_reference(const vkd_whiten_options *o) {
     enum { n = CHANNELS };
     vkd_target t;
@@ -35,10 +35,12 @@ static void check_against_reference(const vkd_whiten_options *o) {
         reference_moments(wide, BATCH, n, LOCATIONS, batch_mean, batch_cov);
         double keep = o->statistics == VKD_OPTION_STATISTICS_BATCH ? 0 : step / (step + 1.0);
         if (keep > o->momentum) keep = o->momentum;
+        for (int i = 0; i < n * n; ++i) {
+            double spread = (batch_mean[i / n] - mean[i / n]) * (batch_mean[i % n] - mean[i % n]);
+            cov[i] = keep * cov[i] + (1 - keep) * batch_cov[i] + keep * (1 - keep) * spread;
+        }
         for (int i = 0; i < n; ++i)
             mean[i] = keep * mean[i] + (1 - keep) * batch_mean[i];
-        for (int i = 0; i < n * n; ++i)
-            cov[i] = keep * cov[i] + (1 - keep) * batch_cov[i];
         reference_normalize(wide, BATCH, n, LOCATIONS, o, mean, cov, expected);
         assert_ok(vkd_target_normalize(&t, x, BATCH, LOCATIONS, y));
         assert_memory_equal(x, before, SIZE * sizeof *x);
@@ -72,6 +74,38 @@ static void modes(void **state) {
             o.whitening = VKD_OPTION_WHITENING_CHOLESKY;
             check_against_reference(&o);
         }
+}
+
+// Sub-batches of one sample, as small objects make them: the targets have the spread of all samples.
+static void one_sample_at_a_time(void **state) {
+    (void)state;
+    enum { n = CHANNELS, samples = BATCH * LOCATIONS };
+    for (int mode = VKD_OPTION_MODE_STANDARDIZE; mode <= VKD_OPTION_MODE_WHITEN; ++mode) {
+        vkd_whiten_options o = options_of(mode, VKD_OPTION_STATISTICS_RUNNING);
+        o.momentum = 0.99f;
+        vkd_target t;
+        assert_ok(vkd_target_create(&t, &o, n, BATCH, LOCATIONS));
+        float *x = features(1);
+        double *wide = widened(x, SIZE), mean[n], cov[n * n];
+        reference_moments(wide, BATCH, n, LOCATIONS, mean, cov);
+        for (int s = 0; s < samples; ++s) {
+            float one[n];
+            for (int i = 0; i < n; ++i)
+                one[i] = x[(s / LOCATIONS * n + i) * LOCATIONS + s % LOCATIONS];
+            assert_ok(vkd_target_observe(&t, one, 1, 1));
+        }
+        for (int i = 0; i < n; ++i) {
+            assert_below(fabs(t.mean[i] - mean[i]), 1e-12);
+            for (int j = 0; j < n; ++j) {
+                bool whiten = mode == VKD_OPTION_MODE_WHITEN;
+                if (whiten || i == j)
+                    assert_below(fabs(t.second[whiten ? i * n + j : i] - cov[i * n + j]), 1e-11);
+            }
+        }
+        free(x);
+        free(wide);
+        vkd_target_free(&t);
+    }
 }
 
 static void sizes_of_the_statistics(void **state) {
@@ -340,6 +374,7 @@ static void calibrated(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(modes),
+        cmocka_unit_test(one_sample_at_a_time),
         cmocka_unit_test(calibrated),
         cmocka_unit_test(sizes_of_the_statistics),
         cmocka_unit_test(whitened_is_white),

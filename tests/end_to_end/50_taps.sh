@@ -157,4 +157,17 @@ idle() {
     [ $? -eq 1 ] && tail -n 1 err && [ "$(tail -n 1 err)" = "$idle_line" ]
 }
 check taps_idle_stops_and_names_the_tap idle
+# Pictures without an object are no such fault, however many come in a row.
+no_objects() {
+    mv labels with_objects && mkdir labels || return
+    for label in with_objects/*; do : >"labels/${label##*/}"; done
+    sed 's/huge.weights/teacher.weights/' idle.cfg >empty.cfg
+    train empty empty.cfg -seed 3
+    local code=$?
+    rm -r labels && mv with_objects labels
+    return "$code"
+}
+check taps_without_objects_go_on no_objects
+no_objects_no_loss() { awk -F, 'NR > 1 && $6 != 0 { bad = 1 } END { exit bad || NR != 151 }' empty/empty_log.csv; }
+check taps_without_objects_have_no_loss no_objects_no_loss
 exit "$status"

@@ -139,6 +139,31 @@ hand it a file of "'`darknet vkd calibrate` with -calibration FILE' "$DARKNET" r
 }
 check calibrated_elsewhere elsewhere
 
+# ---- without objects ----
+# The first pictures that a run sees have none, so there are no statistics yet; later ones have.
+without_objects() {
+    mv labels with_objects && mkdir labels && for label in with_objects/*; do : >"labels/${label##*/}"; done
+}
+with_objects() { rm -r labels && mv with_objects labels; }
+without_objects
+check calibrated_without_objects refuse \
+    "objects.cfg:$(grep -n vkd_projection objects.cfg | cut -d: -f1): [vkd_projection]: calibrating tap 0: found no object in 7 draws from the \
+pictures of objects.data; raise images, or set foreground below 1" \
+    "$DARKNET" vkd calibrate objects.data objects.cfg -out none.cal
+student late 120 "mode=whiten"
+check late_objects train late late.cfg -seed 5
+said_nothing() { ! grep whitened late.log; }
+check late_objects_no_condition_number_yet said_nothing
+with_objects
+late_objects_resumed() {
+    mkdir -p late_from
+    cp late/late_100.weights late_from/late.backup
+    cp late/late_100.weights.vkd late_from/late.backup.vkd
+    train late_resumed late.cfg late_from/late.backup -seed 5 && [ "$(grep -c whitened late_resumed.log)" -eq 1 ] &&
+        grep -qE 'vkd tap 0  whitened: [0-9]+ of 12 directions kept, condition number [0-9.e+]+$' late_resumed.log
+}
+check late_objects_resumed late_objects_resumed
+
 # ---- padding ----
 # Square pictures with jitter: the loader pads at one side or another.
 student padded 120 "mode=standardize" mask_padding=1 foreground=0.5

@@ -111,6 +111,20 @@ check dump_foreground_shapes shapes objects tap0_emphasis 2x8x8
 cfg alone foreground=1
 check dump_foreground_alone dumped alone
 check dump_foreground_alone_shapes shapes alone tap0_mask 2x8x8
+# Pictures without an object: nothing comes of them, and the check says so of other numbers.
+without_objects() {
+    mv labels with_objects && mkdir labels || return
+    for label in with_objects/*; do : >"labels/${label##*/}"; done
+    cp alone.cfg bare.cfg && dumped bare
+    local code=$?
+    rm -r labels && mv with_objects labels
+    return "$code"
+}
+check dump_without_objects without_objects
+not_without_objects() {
+    cp -r bare wrong_bare && cp alone/tap0_dstudent.npy wrong_bare && ! right wrong_bare
+}
+check dump_without_objects_is_checked not_without_objects
 cfg global pool=global
 check dump_global dumped global
 check dump_global_shapes shapes global tap0_student 2x6x8x8 tap0_target 2x12x1x1 tap0_dstudent 2x6x8x8

@@ -112,8 +112,10 @@ static void nothing_to_learn(void **state) {
             if (batch == 0) memset(w.x, 0, student_size(&shape) * sizeof *w.x);
             for (size_t i = 0; i < locations; ++i)
                 w.cpu->mask[i] = w.host->mask[i] = batch != 1;
+            int idle = w.host->idle;
             assert_ok(step(&w));
             assert_alike(&w);
+            if (batch == 1) assert_int_equal(w.host->idle, idle); // there was nothing that could be learnt
         }
         assert_int_equal(w.host->refused, 0);
         assert_true(w.host->loss > 0);

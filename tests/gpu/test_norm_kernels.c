@@ -165,6 +165,49 @@ static void running_averages(void **state) {
     }
 }
 
+// Second moments about means that move: of n variances or a covariance.
+static void running_second_moments(void **state) {
+    (void)state;
+    enum { n = 5 };
+    EACH_LAUNCH(b) for (int whiten = 0; whiten < 2; ++whiten) {
+        const int count = whiten ? n * n : n;
+        double mean[n], old[n], value[n * n], expected[n * n], keep = 0.75;
+        vkd_device_state *s = zeroes(&b, sizeof *s);
+        double *mean_there = zeroes(&b, sizeof mean), *old_there = zeroes(&b, sizeof old);
+        double *there = zeroes(&b, sizeof value), *average = zeroes(&b, sizeof expected);
+        for (int i = 0; i < n; ++i) {
+            mean[i] = i * i;
+            old[i] = 7 - 3 * i;
+        }
+        for (int i = 0; i < n * n; ++i) {
+            value[i] = i + 1;
+            expected[i] = 2 * i;
+        }
+        set_on_device(b.device, mean_there, mean, sizeof mean);
+        set_on_device(b.device, old_there, old, sizeof old);
+        set_on_device(b.device, there, value, sizeof value);
+        set_on_device(b.device, average, expected, sizeof expected);
+        for (int batch = 0; batch < 3; ++batch) {
+            double m = batch / (batch + 1.0);
+            vkd_gpu_begin(b.launch, s, false);
+            if (batch == 1) vkd_gpu_fail(b.launch, s, true);
+            vkd_gpu_blend_second(b.launch, s, keep, n, whiten, mean_there, old_there, there, average);
+            if (batch == 1) {
+                vkd_gpu_begin(b.launch, s, false);
+                vkd_gpu_count_batch(b.launch, s); // of its number, though nothing of it counts
+            } else {
+                for (int at = 0; at < count; ++at) {
+                    int i = whiten ? at / n : at, j = whiten ? at % n : at;
+                    expected[at] = m * expected[at] + (1 - m) * value[at] +
+                                   m * (1 - m) * (mean[i] - old[i]) * (mean[j] - old[j]);
+                }
+                vkd_gpu_count_batch(b.launch, s);
+            }
+            check_near_doubles(&b, average, expected, (size_t)count, 1e-13);
+        }
+    }
+}
+
 int main(void) {
     on_one_thread();
     const struct CMUnitTest tests[] = {
@@ -172,6 +215,7 @@ int main(void) {
         cmocka_unit_test(normalisations),
         cmocka_unit_test(what_is_not_finite),
         cmocka_unit_test(running_averages),
+        cmocka_unit_test(running_second_moments),
     };
     return cmocka_run_group_tests_name("norm_kernels", tests, NULL, NULL);
 }
