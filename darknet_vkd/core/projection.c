@@ -51,8 +51,6 @@ static size_t workspace(const vkd_projection *p) {
     const vkd_orthogonal_map *map = orthogonal_map(p->map);
     size_t size = vkd_stiefel_workspace(p->rows, p->cols), other = 0;
     if (map) other = vkd_map_workspace(map, p->rows, p->cols);
-    if (p->kept && map->single->workspace(p->rows, p->cols) > other)
-        other = map->single->workspace(p->rows, p->cols);
     if (p->map == VKD_OPTION_MAP_PROCRUSTES) other = vkd_stiefel_polar_workspace(p->rows, p->cols);
     return size > other ? size : other;
 }

@@ -62,7 +62,7 @@ size_t vkd_map_forward_workspace(const vkd_orthogonal_map *map, int n, int k);
 // The float32 shell: storage float32, work float64 - but for the products of a large P with a small step, and
 // D'P of a large square: their rounding is relative to the step. VKD_INVALID_ARGUMENT unless n >= k >= 1,
 // VKD_NOT_FINITE for an input or a result that is not finite; the output is then unchanged.
-size_t vkd_map_workspace(const vkd_orthogonal_map *map, int n, int k); // doubles
+size_t vkd_map_workspace(const vkd_orthogonal_map *map, int n, int k); // doubles; enough for map->single, too
 
 // V = the point. D = 0 gives P bit for bit. V may be P or D.
 vkd_status vkd_map_forward(const vkd_orthogonal_map *map, const float *P, // (n,k)
