@@ -352,8 +352,10 @@ static vkd_status merge_V(vkd_projection *const *p, int count, size_t size) {
         for (int i = 1; i < count; ++i)
             if (p[i]->since_rebase > first->since_rebase) first->since_rebase = p[i]->since_rebase;
         vkd_status status = go_to(first, map, first->step, first->V);
-        if (status) first->since_rebase = since_rebase;
-        if (status) return status;
+        if (status) { // LCOV_EXCL_START the Ds are finite, and so is their mean
+            first->since_rebase = since_rebase;
+            return status;
+        } // LCOV_EXCL_STOP
         memcpy(first->D, first->step, size * sizeof *first->D);
         return mend(first);
     }
