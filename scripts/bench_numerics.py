@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """`make bench-numerics`: our numerics against PyTorch's and SciPy's, in turns on the same machine and threads.
 
-  bench_numerics.py PROGRAM [--rounds N] [--quick] [--only maps|procrustes|taps]
+  bench_numerics.py PROGRAM [--rounds N] [--quick] [--only maps|procrustes|taps] [--maps NAMES] [--sizes N,K ...]
 
 1. One update of P: map, adjoint, optimiser. Ours is vkd_projection_update; theirs is a forward and a backward through
    torch.nn.utils.parametrizations.orthogonal and a step of SGD with momentum, in float32. rebase=1 re-bases at every
@@ -92,12 +92,12 @@ def times(ratio):
     return "-" if ratio != ratio else f"{ratio:.3g}x"
 
 
-def bench_updates(ours, rounds, torch):
+def bench_updates(ours, rounds, torch, sizes, maps):
     theirs_name = "torch" if torch else "(torch is missing: apt install python3-torch)"
     print(f"| (n,k) | map | ours, rebase=1: ms | rebase=0: ms | {theirs_name} ms | torch / ours, rebase=1 | rebase=0 |")
     print("|---|---|---|---|---|---|---|")
-    for n, k in SIZES:
-        for name in MAPS:
+    for n, k in sizes:
+        for name in maps:
             other = torch_update(torch, name, n, k) if torch else None
             turn = other and (lambda other=other, r=repeats_for(other(1)): other(r))
             cells = []
@@ -109,10 +109,10 @@ def bench_updates(ours, rounds, torch):
                   f"| {times(ratio)} | {times(ratio0)} |", flush=True)  # fmt: skip
 
 
-def bench_procrustes(ours, rounds, linalg, np):
+def bench_procrustes(ours, rounds, linalg, np, sizes):
     other_name = "scipy.linalg.polar" if linalg else "(SciPy is missing: apt install python3-scipy)"
     print(f"| (n,k) | procrustes, ours: ms | {other_name} ms | scipy / ours |\n|---|---|---|---|")
-    for n, k in SIZES:
+    for n, k in sizes:
         other = scipy_polar(linalg, np, n, k) if linalg else None
         turn = other and (lambda other=other, r=repeats_for(other(1)): other(r))
         repeats = repeats_for(ours.ask("update", "procrustes", n, k, 1, 1))
@@ -120,9 +120,9 @@ def bench_procrustes(ours, rounds, linalg, np):
         print(f"| ({n},{k}) | {milliseconds(a)} | {milliseconds(b)} | {times(ratio)} |", flush=True)
 
 
-def bench_taps(ours, rounds):
+def bench_taps(ours, rounds, taps):
     print("| tap | B x k -> n, grid | mode | two products: ms | three (map=linear): ms | saved |\n|---|---|---|---|---|---|")
-    for name, batch, k, n, side in TAPS:
+    for name, batch, k, n, side in taps:
         for mode in ("standardize", "whiten"):
             def request(kind):
                 return ("tap", kind, mode, "l2", batch, k, n, side)
@@ -134,17 +134,23 @@ def bench_taps(ours, rounds):
                   f"| {milliseconds(three)} | {100 * (1 - 1 / ratio):.0f} % |", flush=True)  # fmt: skip
 
 
+def size(words):
+    n, k = map(int, words.split(","))
+    return n, k
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("program", metavar="PROGRAM")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--only", choices=["maps", "procrustes", "taps"], help="default: all three")
     parser.add_argument("--quick", action="store_true", help="the two smallest sizes, one round")
+    parser.add_argument("--maps", type=lambda words: words.split(","), default=MAPS, help="default: all three")
+    parser.add_argument("--sizes", type=size, nargs="+", metavar="N,K", default=SIZES)
     options = parser.parse_args()
+    sizes, taps = options.sizes, TAPS
     if options.quick:
-        options.rounds = 1
-        global SIZES, TAPS
-        SIZES, TAPS = SIZES[:2], TAPS[:1]
+        options.rounds, sizes, taps = 1, sizes[:2], taps[:1]
     torch = import_torch(options.program)
     try:
         import numpy as np
@@ -156,13 +162,13 @@ def main():
           + (f", torch {torch.__version__}" if torch else ""))  # fmt: skip
     if options.only in (None, "maps"):
         print("\nOne update of P\n")
-        bench_updates(ours, options.rounds, torch)
+        bench_updates(ours, options.rounds, torch, sizes, options.maps)
     if options.only in (None, "procrustes"):
         print("\nOne update of P by the closed form\n")
-        bench_procrustes(ours, options.rounds, linalg, np)
+        bench_procrustes(ours, options.rounds, linalg, np, sizes)
     if options.only in (None, "taps"):
         print("\nOne forward of a tap, gradients included\n")
-        bench_taps(ours, options.rounds)
+        bench_taps(ours, options.rounds, taps)
 
 
 if __name__ == "__main__":

@@ -55,6 +55,13 @@ static size_t workspace(const vkd_projection *p) {
     return size > other ? size : other;
 }
 
+// Floats of `kept`, where there is a base.
+static size_t kept_size(const vkd_projection *p) {
+    const vkd_orthogonal_map *map = orthogonal_map(p->map);
+    if (p->is_square) return map->in_coordinates->kept(p->cols);
+    return map->single ? map->single->kept(p->rows, p->cols) : 0;
+}
+
 vkd_status vkd_projection_create(vkd_projection *p, const vkd_tap_options *options, int n, int k,
                                  vkd_rng *rng) {
     memset(p, 0, sizeof *p);
@@ -70,9 +77,10 @@ vkd_status vkd_projection_create(vkd_projection *p, const vkd_tap_options *optio
     size_t size = (size_t)p->rows * (size_t)p->cols;
     bool average = p->map == VKD_OPTION_MAP_PROCRUSTES;
     const vkd_orthogonal_map *map = orthogonal_map(p->map);
-    bool keeps_base = map && p->rebase != 1, keeps_point = keeps_base && map->single;
-    // NOLINTNEXTLINE(clang-analyzer-optin.portability.UnixAPI) as below
-    if (keeps_point) p->kept = calloc(map->single->kept(p->rows, p->cols), sizeof *p->kept);
+    bool keeps_base = map && p->rebase != 1;
+    p->is_square = keeps_base && map->in_coordinates && n == k;
+    size_t kept = keeps_base ? kept_size(p) : 0;
+    if (kept) p->kept = calloc(kept, sizeof *p->kept);
     p->V = calloc(size, sizeof *p->V);
     p->gradient = calloc(size, sizeof *p->gradient);
     p->step = calloc(size, sizeof *p->step);
@@ -88,7 +96,7 @@ vkd_status vkd_projection_create(vkd_projection *p, const vkd_tap_options *optio
     }
     if (!p->V || !p->gradient || !p->step || !p->work ||
         !(average ? (void *)p->cross : (void *)p->momentum) || (keeps_base && (!p->base || !p->D)) ||
-        (keeps_point && !p->kept))
+        (kept && !p->kept))
         return VKD_OUT_OF_MEMORY;
     if (is_identity) {
         for (int i = 0; i < n; ++i)
@@ -116,7 +124,7 @@ void vkd_projection_free(vkd_projection *p) {
 size_t vkd_projection_bytes(const vkd_projection *p) {
     size_t floats = 3 + (p->momentum != NULL) + (p->base != NULL) + (p->D != NULL);
     size_t matrix = floats * sizeof(float) + (p->cross != NULL) * sizeof(double);
-    size_t kept = p->kept ? orthogonal_map(p->map)->single->kept(p->rows, p->cols) : 0;
+    size_t kept = p->kept ? kept_size(p) : 0;
     return (size_t)p->rows * (size_t)p->cols * matrix + kept * sizeof *p->kept +
            workspace(p) * sizeof *p->work;
 }
@@ -164,13 +172,24 @@ static void average_cross(vkd_projection *p, size_t size) {
         p->cross[i] = m * p->cross[i] - (1 - m) * p->gradient[i];
 }
 
-// V = map(base, D), and what the adjoint there needs. The first step from a base is the same to the bit for
-// every rebase.
+void vkd_projection_tangent(const vkd_projection *p, const float *coordinates, float *tangent) {
+    int k = p->cols;
+    if (p->is_square)
+        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, k, k, k, 1, p->base, k, coordinates, k, 0,
+                    tangent, k);
+    else
+        memcpy(tangent, coordinates, (size_t)p->rows * (size_t)k * sizeof *tangent);
+}
+
+// V = map(base, D), and what the adjoint there needs. Above a square, the first step from a base is the same
+// to the bit for every rebase.
 static vkd_status go_to(vkd_projection *p, const vkd_orthogonal_map *map, const float *D, float *V) {
     p->is_kept = false;
-    if (!p->kept || !p->since_rebase)
+    if (!p->kept || (!p->since_rebase && !p->is_square))
         return vkd_map_forward(map, p->base ? p->base : p->V, D, p->rows, p->cols, V, p->work);
-    vkd_status status = map->single->forward(p->base, D, p->rows, p->cols, V, p->kept, p->work);
+    vkd_status status = p->is_square
+                            ? map->in_coordinates->forward(p->base, D, p->cols, V, p->kept, p->work)
+                            : map->single->forward(p->base, D, p->rows, p->cols, V, p->kept, p->work);
     p->is_kept = status == VKD_OK;
     return status;
 }
@@ -181,23 +200,27 @@ static vkd_status pull_back(vkd_projection *p, const vkd_orthogonal_map *map) {
         return vkd_map_adjoint(map, p->base, p->D, p->gradient, p->rows, p->cols, p->gradient, p->work);
     vkd_status status = p->is_kept ? VKD_OK : go_to(p, map, p->D, p->step);
     if (status) return status;
+    if (p->is_square)
+        return map->in_coordinates->adjoint(p->gradient, p->cols, p->kept, p->gradient, p->work);
     return map->single->adjoint(p->base, p->gradient, p->rows, p->cols, p->kept, p->gradient, p->work);
+}
+
+// momentum <- decay * momentum + gradient, where every matrix is a tangent.
+static vkd_status gather_freely(vkd_projection *p, size_t size) {
+    for (size_t i = 0; i < size; ++i)
+        p->momentum[i] = p->decay * p->momentum[i] + p->gradient[i];
+    return vkd_all_finite(p->momentum, size) ? VKD_OK : VKD_NOT_FINITE;
 }
 
 static vkd_status gather_momentum(vkd_projection *p, size_t size) {
     const vkd_orthogonal_map *map = orthogonal_map(p->map);
     vkd_status status = VKD_OK;
-    if (!map) { // linear
-        for (size_t i = 0; i < size; ++i)
-            p->momentum[i] = p->decay * p->momentum[i] + p->gradient[i];
-        status = vkd_all_finite(p->momentum, size) ? VKD_OK : VKD_NOT_FINITE;
-    } else {
-        // At D = 0 the adjoint only projects onto the tangents, as the next line does in any case.
-        if (p->since_rebase > 0) status = pull_back(p, map);
-        if (!status)
-            status = vkd_stiefel_momentum(p->base ? p->base : p->V, p->gradient, p->decay, p->momentum,
-                                          p->rows, p->cols, p->work);
-    }
+    // At D = 0 the adjoint only projects onto the tangents, as vkd_stiefel_momentum does in any case.
+    if (map && (p->since_rebase > 0 || p->is_square)) status = pull_back(p, map);
+    if (!status)
+        status = map && !p->is_square ? vkd_stiefel_momentum(p->base ? p->base : p->V, p->gradient, p->decay,
+                                                             p->momentum, p->rows, p->cols, p->work)
+                                      : gather_freely(p, size);
     // Start afresh: an infinity would stay in it for ever.
     if (status) memset(p->momentum, 0, size * sizeof *p->momentum);
     return status;
@@ -242,6 +265,7 @@ static vkd_status turn(vkd_projection *p, const vkd_orthogonal_map *map, size_t 
         memcpy(p->base, p->V, size * sizeof *p->base);
         memset(p->D, 0, size * sizeof *p->D);
         p->since_rebase = 0;
+        p->is_kept = false;
     } else {
         memcpy(p->D, p->step, size * sizeof *p->D);
     }
@@ -367,6 +391,7 @@ static vkd_status merge_V(vkd_projection *const *p, int count, size_t size) {
     memcpy(first->base, first->V, size * sizeof *first->base);
     memset(first->D, 0, size * sizeof *first->D);
     first->since_rebase = 0;
+    first->is_kept = false;
     return VKD_OK;
 }
 

@@ -23,6 +23,7 @@ typedef struct vkd_projection {
     float *momentum; // (rows,cols) tangent at the base; NULL for map=procrustes
     float *base;     // (rows,cols) orthonormal; NULL where V itself is always the base (rebase=1)
     float *D;        // (rows,cols) tangent at the base; NULL with it
+    bool is_square;  // D and momentum are S of the tangents base S, skew-symmetric (rows = cols)
     float *kept;     // what the map's adjoint at D begins with; NULL for a map that keeps nothing, and with D
     bool is_kept;    // it belongs to D; false for whoever changes D from outside
     int since_rebase;
@@ -66,6 +67,11 @@ void vkd_projection_accumulate(vkd_projection *p,
 
 // True where P'P = I holds, and with it |Px - t|^2 = |x|^2 - 2<x, P't> + |t|^2.
 bool vkd_projection_is_isometry(const vkd_projection *p);
+
+// What D or the momentum stands for: the tangent at the base.
+void vkd_projection_tangent(const vkd_projection *p,
+                            const float *coordinates, // D or momentum
+                            float *tangent);          // (rows,cols) =
 
 // One step of V down the gradient, then gradient = 0. `rate` scales the step's angle: 1 turns a column by
 // about 0.02 radians whatever the loss's scale. V is unchanged where the gradient is zero or not finite, and

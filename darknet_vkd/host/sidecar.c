@@ -33,9 +33,9 @@ static void add_tap(vkd_block_list *list, vkd_tap *tap, int i) {
     size_t matrix = (size_t)p->rows * (size_t)p->cols * sizeof(float);
     size_t second = vkd_target_second_size(t);
     vkd_blocks_add(list, "tap", i, "P", p->V, matrix);
-    vkd_blocks_add(list, "tap", i, "momentum", p->momentum, matrix);
+    vkd_blocks_add(list, "tap", i, p->is_square ? "momentum_of_S" : "momentum", p->momentum, matrix);
     vkd_blocks_add(list, "tap", i, "base", p->base, matrix);
-    vkd_blocks_add(list, "tap", i, "D", p->D, matrix);
+    vkd_blocks_add(list, "tap", i, p->is_square ? "S" : "D", p->D, matrix);
     if (p->D) vkd_blocks_add(list, "tap", i, "since_rebase", &p->since_rebase, sizeof p->since_rebase);
     if (p->cross) {
         vkd_blocks_add(list, "tap", i, "cross", p->cross,

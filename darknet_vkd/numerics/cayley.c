@@ -124,7 +124,7 @@ static size_t workspace(int n, int k) {
     return vkd_skew_map_workspace(&function, n, k);
 }
 
-// ---- any tangent, with n x k products in float32
+// ---- any tangent for n > k, with n x k products in float32
 //
 // With X = P'D, S = skew(X) and B = D - P X, which is all that A reads of D, the same elimination gives
 //
@@ -174,16 +174,12 @@ static vkd_status single_forward(const float *P, const float *D, int n, int k, f
     for (size_t i = 0; i < (size_t)k; ++i)
         for (size_t j = 0; j < (size_t)k; ++j)
             K[i * k + j] = ((double)X[j * k + i] - X[i * k + j]) / 4;
-    if (n > k) {
-        memcpy(to.B, D, nk * sizeof *D);
-        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, n, k, k, -1, P, k, X, k, 1, to.B, k);
-        cblas_ssyrk(CblasRowMajor, CblasLower, CblasTrans, k, n, 1, to.B, k, 0, H, k);
-        for (size_t i = 0; i < (size_t)k; ++i)
-            for (size_t j = 0; j < (size_t)k; ++j)
-                K[i * k + j] += H[i > j ? i * k + j : j * k + i] / 4.;
-    } else {
-        memset(to.B, 0, nk * sizeof *to.B); // nothing is normal to a square P
-    }
+    memcpy(to.B, D, nk * sizeof *D);
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, n, k, k, -1, P, k, X, k, 1, to.B, k);
+    cblas_ssyrk(CblasRowMajor, CblasLower, CblasTrans, k, n, 1, to.B, k, 0, H, k);
+    for (size_t i = 0; i < (size_t)k; ++i)
+        for (size_t j = 0; j < (size_t)k; ++j)
+            K[i * k + j] += H[i > j ? i * k + j : j * k + i] / 4.;
     for (int i = 0; i < k; ++i)
         K[(size_t)i * k + i] += 1;
     if (!vkd_all_finite_double(K, kk)) return VKD_NOT_FINITE;
@@ -215,12 +211,10 @@ static vkd_status single_adjoint(const float *P, const float *G, int n, int k, c
     cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, k, k, n, 0.25f, Y, k, sum, k, 0, T, k);
     memcpy(Q, T, kk * sizeof *Q);
     vkd_add_transpose(Q, k, -1);
-    if (n > k) {
-        vkd_add_transpose(T, k, 1);
-        cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, k, k, n, -1, P, k, sum, k, 1, Q, k);
-        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, n, k, k, -1, B, k, T, k, 1, sum, k);
-    }
-    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, n, k, k, 1, P, k, Q, k, n > k, sum, k);
+    vkd_add_transpose(T, k, 1);
+    cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, k, k, n, -1, P, k, sum, k, 1, Q, k);
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, n, k, k, -1, B, k, T, k, 1, sum, k);
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, n, k, k, 1, P, k, Q, k, 1, sum, k);
     if (!vkd_all_finite(sum, nk)) return VKD_NOT_FINITE;
     memcpy(dD, sum, nk * sizeof *dD);
     return VKD_OK;
@@ -228,10 +222,75 @@ static vkd_status single_adjoint(const float *P, const float *G, int n, int k, c
 
 static const vkd_single_map single = {single_kept, single_workspace, single_forward, single_adjoint};
 
+// ---- a square P, D = P S
+//
+// With K = I - S/2 and H = P K^-1, V = P (2 K^-1 - I) = 2 H - P and dV = H dS K^-1, hence X = H'G K^-T. K is
+// factored in float64, and its factors serve both solves in float32: against the exact V they leave 3 eps32
+// for steps up to a radian a column, where float32 products with K^-1 - I are worse for large steps.
+
+// H and the factors (k,k), and the pivots (k).
+typedef struct square_point {
+    float *H, *factors;
+    lapack_int *pivots;
+} square_point;
+
+static square_point square_point_in(float *room, int k) {
+    const size_t kk = (size_t)k * k;
+    void *rest = room + 2 * kk;
+    return (square_point){room, room + kk, rest};
+}
+
+static size_t square_kept(int k) {
+    _Static_assert(sizeof(lapack_int) == sizeof(float), "pivots lie among floats");
+    return (2 * (size_t)k + 1) * (size_t)k;
+}
+
+static size_t square_workspace(int k) {
+    return (size_t)k * (size_t)k;
+}
+
+// LAPACK, which reads columns, sees K' and H' of K'H' = P'.
+static vkd_status square_forward(const float *P, const float *S, int k, float *V, float *room, double *work) {
+    const size_t kk = (size_t)k * k;
+    const square_point to = square_point_in(room, k);
+    double *K = work;
+    if (!vkd_all_finite(S, kk)) return VKD_NOT_FINITE;
+    for (size_t i = 0; i < kk; ++i)
+        K[i] = S[i] / -2.;
+    for (int i = 0; i < k; ++i)
+        K[(size_t)i * k + i] += 1;
+    if (LAPACKE_dgetrf_work(LAPACK_COL_MAJOR, k, k, K, k, to.pivots) != 0) return VKD_SINGULAR;
+    vkd_narrow(K, kk, to.factors);
+    memcpy(to.H, P, kk * sizeof *P);
+    if (LAPACKE_sgetrs_work(LAPACK_COL_MAJOR, 'N', k, k, to.factors, k, to.pivots, to.H, k) != 0)
+        return VKD_SINGULAR;
+    if (!vkd_all_finite(to.H, kk)) return VKD_NOT_FINITE;
+    for (size_t i = 0; i < kk; ++i)
+        V[i] = 2 * to.H[i] - P[i];
+    return VKD_OK;
+}
+
+static vkd_status square_adjoint(const float *G, int k, const float *room, float *dS, double *work) {
+    const size_t kk = (size_t)k * k;
+    const float *H = room, *factors = H + kk;
+    const void *pivots = factors + kk;
+    void *scratch = work;
+    float *X = scratch;
+    cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, k, k, k, 1, H, k, G, k, 0, X, k);
+    if (LAPACKE_sgetrs_work(LAPACK_COL_MAJOR, 'T', k, k, factors, k, pivots, X, k) != 0) return VKD_SINGULAR;
+    if (!vkd_all_finite(X, kk)) return VKD_NOT_FINITE;
+    vkd_add_transpose(X, k, -1);
+    memcpy(dS, X, kk * sizeof *dS);
+    return VKD_OK;
+}
+
+static const vkd_square_map in_coordinates = {square_kept, square_workspace, square_forward, square_adjoint};
+
 const vkd_orthogonal_map vkd_map_cayley = {.forward = forward,
                                            .adjoint = adjoint,
                                            .workspace = workspace,
                                            .square = square,
                                            .tangent = &tangent,
                                            .square_step = square_step,
-                                           .single = &single};
+                                           .single = &single,
+                                           .in_coordinates = &in_coordinates};

@@ -20,8 +20,10 @@ size_t vkd_map_forward_workspace(const vkd_orthogonal_map *map, int n, int k) {
 
 size_t vkd_map_workspace(const vkd_orthogonal_map *map, int n, int k) {
     const size_t shell = 4 * (size_t)n * (size_t)k + vkd_map_forward_workspace(map, n, k);
-    const size_t single = map->single ? map->single->workspace(n, k) : 0;
-    return shell > single ? shell : single;
+    size_t other = 0;
+    if (n > k && map->single) other = map->single->workspace(n, k);
+    if (n == k && map->in_coordinates) other = map->in_coordinates->workspace(k);
+    return shell > other ? shell : other;
 }
 
 static vkd_status check(const float *P, const float *D, int n, int k) {

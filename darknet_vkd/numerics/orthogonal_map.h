@@ -11,8 +11,9 @@
 #include "numerics/status.h"
 #include "numerics/tangent_frame.h"
 
-// A map of tangents of any size with its n x k products in float32, and k x k algebra in float64. What
-// forward keeps is what adjoint begins with, so that coming back to a point costs no more than its gradient.
+// A map of tangents of any size, n > k, with its n x k products in float32, and k x k algebra in float64.
+// What forward keeps is what adjoint begins with, so that coming back to a point costs no more than its
+// gradient.
 typedef struct vkd_single_map {
     size_t (*kept)(int n, int k);      // floats
     size_t (*workspace)(int n, int k); // doubles
@@ -25,6 +26,23 @@ typedef struct vkd_single_map {
                           float *dD, // =
                           double *work);
 } vkd_single_map;
+
+// For n = k every tangent is D = P S with S (k,k) skew-symmetric. The same map of S, which spares the
+// products that lead from D to S and back. Storage and k x k products in float32, the factorization in
+// float64.
+typedef struct vkd_square_map {
+    size_t (*kept)(int k);      // floats
+    size_t (*workspace)(int k); // doubles
+    vkd_status (*forward)(const float *P, const float *S, int k,
+                          float *V,    // =, not P nor S; unchanged unless VKD_OK
+                          float *kept, // =
+                          double *work);
+    // dS = X - X' where X is the gradient with respect to any S: that of the free entries, and P dS is the
+    // gradient in the canonical metric. dS may be G.
+    vkd_status (*adjoint)(const float *G, int k, const float *kept,
+                          float *dS, // =
+                          double *work);
+} vkd_square_map;
 
 // The float64 core. Arrays are row-major (n,k), n >= k >= 1, finite, and do not overlap.
 typedef struct vkd_orthogonal_map {
@@ -52,6 +70,7 @@ typedef struct vkd_orthogonal_map {
                               float *X,     // (k,k) D on entry, V - P on return
                               int *pivots); // (k)
     const vkd_single_map *single;           // null for a map without this form
+    const vkd_square_map *in_coordinates;   // the same
 } vkd_orthogonal_map;
 
 // The float64 forward of any step: map->forward, or the tangent's frame where it is enough.
@@ -62,7 +81,8 @@ size_t vkd_map_forward_workspace(const vkd_orthogonal_map *map, int n, int k);
 // The float32 shell: storage float32, work float64 - but for the products of a large P with a small step, and
 // D'P of a large square: their rounding is relative to the step. VKD_INVALID_ARGUMENT unless n >= k >= 1,
 // VKD_NOT_FINITE for an input or a result that is not finite; the output is then unchanged.
-size_t vkd_map_workspace(const vkd_orthogonal_map *map, int n, int k); // doubles; enough for map->single, too
+size_t vkd_map_workspace(const vkd_orthogonal_map *map, int n,
+                         int k); // doubles; enough for single and in_coordinates, too
 
 // V = the point. D = 0 gives P bit for bit. V may be P or D.
 vkd_status vkd_map_forward(const vkd_orthogonal_map *map, const float *P, // (n,k)

@@ -16,12 +16,13 @@ student() {
 one_tap() {
     tap 1 1
 }
-# Everything a sidecar holds: running whitening, a fixed weight, a wide P, other maps and bases, pooling, a tap that has ended.
+# Everything a sidecar holds: running whitening, a fixed weight, a wide P, a square one, other maps and bases, pooling, a tap that has ended.
 many_taps() {
     printf '\n[vkd_whiten]\nmode=whiten\nstatistics=running\nmomentum=0.9\n'
     tap 1 1 map=cayley rebase=7 ratio=0.2
     tap 1 1 map=procrustes momentum=0.99 ratio=0.2
     tap 0 1 map=householder rebase=0 ratio=0.2
+    tap 2 3 map=cayley rebase=0 ratio=0.2
     tap 0 1 weight=3 warmup=150 ramp=cosine
     printf '\n[vkd_whiten]\nmode=standardize\nmomentum=0.95\n'
     tap 1 0 pool=global student_norm=none ratio=0.2
