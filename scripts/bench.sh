@@ -49,4 +49,10 @@ whitened=$(paste "$DEMO_DIR/whitened.ms" "$DEMO_DIR/distilled.ms" | awk '{ print
 echo "student alone      $alone ms a batch of 32"
 echo "student distilled  $distilled ms, $(awk "BEGIN { printf \"%.2f\", $distilled / $alone }") times as long"
 echo "mode=whiten        $(median "$DEMO_DIR/whitened.ms") ms, $(printf '%+.1f' "$whitened") % of mode=standardize's step"
+# Between runs a busy machine drifts by more than whitening costs; within a run the taps are timed for themselves.
+taps() {
+    sed -nE 's/^A batch took ([0-9.]+) s:.*the taps ([0-9.]+) s.*/\1 \2/p' "$DEMO_DIR/$1.err"
+}
+echo "                   the taps alone: $(echo "$(taps distilled) $(taps whitened)" |
+    awk '{ printf "%+.1f ms, %+.1f %%", 1000 * ($4 - $2), 100 * ($4 - $2) / $1 }')"
 grep '^A batch took' "$DEMO_DIR/distilled.err"
