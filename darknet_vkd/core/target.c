@@ -119,22 +119,23 @@ vkd_status vkd_target_refresh(vkd_target *t) {
                                 t->W, &t->kept, &t->condition, t->work);
 }
 
-// average <- m average + (1 - m) value
-static void blend(double *average, const double *value, size_t size, double m) {
-    for (size_t i = 0; i < size; ++i)
-        average[i] = m * average[i] + (1 - m) * value[i];
-}
-
-// The same for second moments about the means, before the mean is blended: of both together, hence with the
-// spread of the two means. A sub-batch of one sample has no spread of its own.
-static void blend_second(vkd_target *t, double m) {
+// Mean and second moments about it become those of a mixture: m of what was there, 1 - m of the batch. With d
+// between the two means the second moment is m old + (1 - m) new + m (1 - m) d d', so that a batch of one
+// sample, which has no spread of its own, brings some all the same. batch_mean is d afterwards.
+static void mix(vkd_target *t, double m) {
     size_t n = (size_t)t->n;
+    double *d = t->batch_mean;
+    for (size_t i = 0; i < n; ++i) {
+        double mean = m * t->mean[i] + (1 - m) * d[i];
+        d[i] -= t->mean[i];
+        t->mean[i] = mean;
+    }
     bool whiten = t->options->mode == VKD_OPTION_MODE_WHITEN;
-    blend(t->second, t->batch_second, vkd_target_second_size(t), m);
     for (size_t i = 0; i < n; ++i)
-        for (size_t j = whiten ? 0 : i; j < (whiten ? n : i + 1); ++j)
-            t->second[whiten ? i * n + j : i] +=
-                m * (1 - m) * (t->batch_mean[i] - t->mean[i]) * (t->batch_mean[j] - t->mean[j]);
+        for (size_t j = whiten ? 0 : i; j < (whiten ? n : i + 1); ++j) {
+            size_t at = whiten ? i * n + j : i;
+            t->second[at] = m * t->second[at] + (1 - m) * t->batch_second[at] + m * (1 - m) * d[i] * d[j];
+        }
 }
 
 // batch_mean and batch_second of x alone.
@@ -164,8 +165,7 @@ vkd_status vkd_target_observe(vkd_target *t, const float *x, int batch, int loca
     if (status) return status;
     double m = 0; // statistics=batch
     if (o->statistics == VKD_OPTION_STATISTICS_RUNNING) m = vkd_average_keep(t->batches, o->momentum);
-    blend_second(t, m);
-    blend(t->mean, t->batch_mean, (size_t)t->n, m);
+    mix(t, m);
     ++t->batches;
     return vkd_target_is_due(t, t->batches) ? vkd_target_refresh(t) : VKD_OK;
 }
@@ -183,21 +183,7 @@ vkd_status vkd_target_calibrate(vkd_target *t, const float *x, int batch, int lo
 }
 
 void vkd_target_take(vkd_target *t, long samples) {
-    size_t n = (size_t)t->n;
-    // With the share b of the new samples and d between the two means: mean += b d, and the second moment is
-    // (1 - b) old + b new + b (1 - b) d d'.
-    double b = (double)samples / (double)(t->samples + samples);
-    bool whiten = t->options->mode == VKD_OPTION_MODE_WHITEN;
-    for (size_t i = 0; i < n; ++i)
-        t->batch_mean[i] -= t->mean[i];
-    const double *d = t->batch_mean;
-    for (size_t i = 0; i < n; ++i)
-        for (size_t j = whiten ? 0 : i; j < (whiten ? n : i + 1); ++j) {
-            size_t at = whiten ? i * n + j : i;
-            t->second[at] = (1 - b) * t->second[at] + b * t->batch_second[at] + b * (1 - b) * d[i] * d[j];
-        }
-    for (size_t i = 0; i < n; ++i)
-        t->mean[i] += b * d[i];
+    mix(t, (double)t->samples / (double)(t->samples + samples));
     t->samples += samples;
 }
 
