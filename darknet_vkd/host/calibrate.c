@@ -107,6 +107,16 @@ static void refuse_pictures_without_objects(const vkd_plugin *plugin, const char
     }
 }
 
+// A covariance of fewer samples than channels is made up by the shrinkage in the directions it has not seen.
+static void tell_of_few_samples(const vkd_plugin *plugin) {
+    for (int i = 0; i < plugin->tap_count; ++i) {
+        const vkd_target *t = &plugin->taps[i]->target;
+        if (t->W && t->options->statistics == VKD_OPTION_STATISTICS_CALIBRATED && t->samples <= t->n)
+            fprintf(stderr, "  vkd tap %d  whitened from %ld samples%s for %d channels: raise images\n", i,
+                    t->samples, plugin->taps[i]->options.foreground >= 1 ? " of objects" : "", t->n);
+    }
+}
+
 static void refresh(vkd_plugin *plugin) {
     for (int i = 0; i < plugin->tap_count; ++i) {
         vkd_tap *tap = plugin->taps[i];
@@ -147,6 +157,7 @@ void vkd_calibrate(network *net, char *data_path) {
     refresh(plugin);
     fprintf(stderr, "Calibrated the teacher's statistics on %d draws from the %d pictures of %s\n", images,
             training.pictures.count, data_path);
+    tell_of_few_samples(plugin);
     free(input);
     free(truth);
     vkd_picture_list_free(&training.pictures);

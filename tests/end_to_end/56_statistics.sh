@@ -120,6 +120,13 @@ check calibration_of_other_taps refuse \
 check calibration_of_objects_for_all refuse \
     "-calibration: objects.cal: of another cfg; calibrate with the one in use" \
     "$DARKNET" detector train whole.data whole.cfg -calibration objects.cal
+# One picture has fewer objects than the teacher has channels.
+few() {
+    side=16 student few 20 "mode=whiten statistics=calibrated images=1"
+    calibrate few && cat err && grep -qE '^  vkd tap 0  whitened from [0-9]+ samples of objects for 12 channels: raise images$' err &&
+        ! grep -q 'raise images' whole.log
+}
+check calibrated_on_few_samples few
 check calibrate_unwritable refuse "nowhere/x.cal.new: cannot be written: No such file or directory" \
     "$DARKNET" vkd calibrate whole.data whole.cfg -out nowhere/x.cal
 # Other trainings than those two do not hand over their pictures.
