@@ -247,7 +247,7 @@ static void refuses_empty_shapes(void **state) {
     vkd_tap_free(NULL);
 }
 
-// What of a tap a bad batch must not touch.
+// What of a tap a bad batch must not touch, of one that is no larger.
 typedef struct snapshot {
     float gradient[15], V[15];
     double mean[5], second[25];
@@ -257,11 +257,13 @@ typedef struct snapshot {
 static snapshot snapshot_of(const vkd_tap *tap) {
     snapshot s;
     memset(&s, 0, sizeof s);
-    memcpy(s.gradient, tap->projection.gradient, sizeof s.gradient);
-    memcpy(s.V, tap->projection.V, sizeof s.V);
+    size_t n = (size_t)tap->shape.n, matrix = n * (size_t)tap->shape.k;
+    assert_true(matrix <= COUNT(s.V) && n <= COUNT(s.mean));
+    memcpy(s.gradient, tap->projection.gradient, matrix * sizeof(float));
+    memcpy(s.V, tap->projection.V, matrix * sizeof(float));
     size_t second = vkd_target_second_size(&tap->target);
     if (second) {
-        memcpy(s.mean, tap->target.mean, sizeof s.mean);
+        memcpy(s.mean, tap->target.mean, n * sizeof(double));
         memcpy(s.second, tap->target.second, second * sizeof(double));
     }
     s.batches = tap->target.batches;
