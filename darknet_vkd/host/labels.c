@@ -16,6 +16,7 @@
 #include "darknet.h"
 
 enum { PATH_SIZE = 4096 }; // Darknet's loader has as much for a label's path
+#define FURTHEST 1.5       // of a label's numbers from 0.5: the picture and as much around it on each side
 
 static vkd_status append(vkd_labels *labels, const vkd_label *label) {
     if (labels->count == labels->capacity) {
@@ -67,10 +68,16 @@ static vkd_status parse_line(char *line, size_t length, const char *path, int nu
         char *from = end;
         *values[i] = strtod(from, &end);
         if (end == from || (*end && !isspace((unsigned char)*end))) break;
-        if (!vkd_is_finite(*values[i]) || !(fabs(*values[i]) <= 1e6) || (i >= 2 && *values[i] < 0))
+        if (!vkd_is_finite(*values[i]) || (i >= 2 && *values[i] < 0))
             return vkd_error_at(err, VKD_BAD_FILE, path, number, NULL, NULL,
                                 "%s: found %g, expected a number%s", names[i], *values[i],
                                 i < 2 ? "" : " that is not negative");
+        // A box may reach beyond the picture; what lies further out was written in pixels, and the loader
+        // would drop it without a word.
+        if (!(fabs(*values[i] - .5) <= FURTHEST))
+            return vkd_error_at(err, VKD_BAD_FILE, path, number, NULL, NULL,
+                                "%s: found %g, expected a fraction of the picture's %s, not pixels", names[i],
+                                *values[i], i % 2 ? "height" : "width");
     }
     if (i < 4 || !is_blank(end))
         return vkd_error_at(err, VKD_BAD_FILE, path, number, NULL, NULL,

@@ -143,7 +143,8 @@ rows labels <<TABLE
 nan             | echo 1 nan .5 .1 .1 >$f               | $at:1: x: found nan, expected a number
 infinite        | echo 1 .5 -inf .1 .1 >$f              | $at:1: y: found -inf, expected a number
 negative_width  | echo 1 .5 .5 -.1 .1 >$f               | $at:1: width: found -0.1, expected a number that is not negative
-huge            | echo 1 .5 .5 .1 1e30 >$f              | $at:1: height: found 1e+30, expected a number that is not negative
+huge            | echo 1 .5 .5 .1 1e30 >$f              | $at:1: height: found 1e+30, expected a fraction of the picture's height, not pixels
+pixels          | echo 1 10 20 30 40 >$f                | $at:1: x: found 10, expected a fraction of the picture's width, not pixels
 class_beyond    | printf '0 .5 .5 .1 .1\n2 .5 .5 .1 .1\n' >$f | $at:2: class: found 2, expected an integer from 0 to 1
 class_negative  | echo -1 .5 .5 .1 .1 >$f               | $at:1: class: found -1, expected an integer from 0 to 1
 class_fraction  | echo 1.0 .5 .5 .1 .1 >$f              | $at:1: class: found "1.0", expected an integer from 0 to 1
