@@ -44,7 +44,25 @@ static void need_weights(const vkd_checker *c, const char *key, double count) {
     need(c, key, "weights", count, c->net->adam ? 4 : 2, false);
 }
 
+// Darknet gives a [route] of other grids no width and height, which shows in the layer behind it only. With
+// an input that is not a multiple of the strides this is what comes of [upsample].
+static void need_grids_alike(const vkd_checker *c) {
+    const layer *route = c->index > 0 ? &c->net->layers[c->index - 1] : NULL;
+    if (!route || route->type != ROUTE) return;
+    const layer *first = &c->net->layers[route->input_layers[0]];
+    for (int i = 1; i < route->n; ++i) {
+        const layer *l = &c->net->layers[route->input_layers[i]];
+        if (l->out_w != first->out_w || l->out_h != first->out_h)
+            vkd_refuse(c, NULL,
+                       "the [route] before joins layer %d, %d x %d, and layer %d, %d x %d; expected grids "
+                       "alike: are width and height in [net] multiples of every stride?",
+                       route->input_layers[0], first->out_w, first->out_h, route->input_layers[i], l->out_w,
+                       l->out_h);
+    }
+}
+
 static void need_map(const vkd_checker *c) {
+    if (!(c->w > 0 && c->h > 0 && c->c > 0)) need_grids_alike(c);
     if (!(c->w > 0 && c->h > 0 && c->c > 0))
         vkd_refuse(c, NULL, "the layer before has no width, height and channels; expected a feature map");
     if (c->w > VKD_DARKNET_WIDEST || c->h > VKD_DARKNET_WIDEST)

@@ -114,6 +114,9 @@ static char *const bad[][2] = {
     /* what the layer before gives */
     {"[net]\ninputs=16\n[convolutional]\n",
      "t.cfg:3: [convolutional]: the layer before has no width, height and channels; expected a feature map"},
+    {NET CONV "[maxpool]\nstride=3\n[upsample]\nstride=3\n[route]\nlayers=-1,0\n" CONV,
+     "t.cfg:18: [convolutional]: the [route] before joins layer 2, 18 x 18, and layer 0, 16 x 16; expected "
+     "grids alike: are width and height in [net] multiples of every stride?"},
     {"[net]\nwidth=1000000\nheight=1\nchannels=1\n[upsample]\nstride=2\n[maxpool]\n",
      "t.cfg:7: [maxpool]: the layer before is 2e+06 x 2; expected at most 1000000 either way"},
     {NET "[maxpool]\nsize=20\npadding=0\n",
