@@ -173,7 +173,9 @@ static bool train_batches(training *t) {
     size_t batch = get_current_batch(net), end = (size_t)net->max_batches;
     if (batch >= end && vkd_training_finish(&t->files, t->request.weights)) return false;
     if (batch >= end) {
-        fprintf(stderr, "%s has seen %zu batches of %zu; nothing is left to train (-clear starts afresh)\n",
+        fprintf(stderr,
+                "%s has seen %zu batches of %zu; nothing is left to train (-clear starts afresh, a larger "
+                "max_batches goes on)\n",
                 t->request.weights, batch, end);
         return false;
     }

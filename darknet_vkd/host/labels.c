@@ -16,7 +16,9 @@
 #include "darknet.h"
 
 enum { PATH_SIZE = 4096 }; // Darknet's loader has as much for a label's path
-#define FURTHEST 1.5       // of a label's numbers from 0.5: the picture and as much around it on each side
+
+// Of a label's numbers from 0.5: the picture and as much around it on each side.
+static const double furthest = 1.5;
 
 static vkd_status append(vkd_labels *labels, const vkd_label *label) {
     if (labels->count == labels->capacity) {
@@ -74,7 +76,7 @@ static vkd_status parse_line(char *line, size_t length, const char *path, int nu
                                 i < 2 ? "" : " that is not negative");
         // A box may reach beyond the picture; what lies further out was written in pixels, and the loader
         // would drop it without a word.
-        if (!(fabs(*values[i] - .5) <= FURTHEST))
+        if (!(fabs(*values[i] - .5) <= furthest))
             return vkd_error_at(err, VKD_BAD_FILE, path, number, NULL, NULL,
                                 "%s: found %g, expected a fraction of the picture's %s, not pixels", names[i],
                                 *values[i], i % 2 ? "height" : "width");

@@ -98,7 +98,7 @@ longer() {
 check resume_longer_max_batches longer
 nothing_left() {
     train finished one.cfg one_whole/one_final.weights -seed 3 || return
-    grep -qx "one_whole/one_final.weights has seen 600 batches of 600; nothing is left to train (-clear starts afresh)" \
+    grep -qx "one_whole/one_final.weights has seen 600 batches of 600; nothing is left to train (-clear starts afresh, a larger max_batches goes on)" \
         finished.log || return
     [ ! -e finished/one_final.weights ] # another run's result is not replaced by what was handed in
 }
