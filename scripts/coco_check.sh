@@ -7,9 +7,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 : "${BATCHES:=4}" "${BATCH:=8}" "${SUBDIVISIONS:=1}" "${SIZE:=416}" "${BUILD:=build}" "${DARKNET:=./darknet}"
-: "${CHECK_DIR:=build/coco_check}" "${GOMP_SPINCOUNT:=10000}"
+: "${CHECK_DIR:=build/coco_check}"
 : "${CFGS:=$BUILD/cfg/coco/yolov3-tiny-from-yolov3.cfg $BUILD/cfg/coco/yolov3-tiny-from-yolov3-spp.cfg cfg/coco/depthwise.cfg}"
-export GOMP_SPINCOUNT
 python=/usr/bin/python3
 
 fail() {

@@ -5,10 +5,7 @@
 # results and for the data set), FASHION_MNIST (folder of the IDX files), TRAIN and TEST (numbers of scenes).
 
 : "${DARKNET:=./darknet}" "${BATCHES:=}" "${DEMO_DIR:=build/demo}" "${DATA_DIR:=build/fashion}"
-: "${TRAIN:=6000}" "${TEST:=1000}" "${GOMP_SPINCOUNT:=10000}"
-# Threads that wait spin for some 50 microseconds, then sleep: long enough for the next loop of a layer, and short
-# wherever anything else runs, the picture loader for one.
-export GOMP_SPINCOUNT
+: "${TRAIN:=6000}" "${TEST:=1000}"
 teacher_cfg=cfg/fashion/teacher.cfg
 teacher_weights=cfg/fashion/teacher.weights
 

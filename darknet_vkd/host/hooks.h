@@ -104,6 +104,10 @@ __attribute__((noreturn, format(printf, 1, 0))) void vkd_vfail(const char *forma
 // ---- commands
 // ----------------------------------------------------------------------------------------------
 
+// Before anything else. Where GNU OpenMP's threads would spin for milliseconds whenever they wait, the
+// program starts again with GOMP_SPINCOUNT set, unless the user has chosen; libgomp reads it when it is
+// loaded.
+void vkd_start(char **argv);
 // True for `vkd ...`, which computes on the CPU in every build.
 int vkd_is_of_the_cpu(int argc, char **argv);
 // Runs `vkd ...`, `detector train` and `detector map`, and takes the plugin's flags out of argv for the other

@@ -122,4 +122,32 @@ gpus() {
     grep -q 'built without GPU=1; training on the CPU$' gpus.log
 }
 "$DARKNET" detector train plain.data none.cfg -gpus 0 2>&1 | grep -q 'built without GPU=1' && check train_gpus_on_the_cpu gpus
+
+# What the environment of a run is, told by the system while it trains. Threads that wait sleep soon, unless the user
+# has chosen, and the program keeps its name and number.
+environment() {
+    local pid i=0
+    sed 's/^max_batches=.*/max_batches=100000/' plain.cfg >long.cfg
+    data_file long
+    env -u GOMP_SPINCOUNT -u OMP_WAIT_POLICY "$@" "$DARKNET" detector train long.data long.cfg -seed 1 >long.log 2>&1 &
+    pid=$!
+    until grep -q '^1/' long.log || [ $((i += 1)) -gt 2000 ]; do sleep .01; done
+    tr '\0' '\n' <"/proc/$pid/environ" | grep -E 'GOMP_SPINCOUNT|OMP_WAIT_POLICY' >environment
+    cat "/proc/$pid/comm" >>environment
+    kill -9 "$pid"
+    wait "$pid" 2>/dev/null
+    cat environment
+}
+waiting_threads_sleep() {
+    environment A=1 && printf 'GOMP_SPINCOUNT=10000\ndarknet\n' | cmp - environment
+}
+waiting_threads_of_the_user() {
+    environment GOMP_SPINCOUNT=77 && printf 'GOMP_SPINCOUNT=77\ndarknet\n' | cmp - environment || return
+    environment OMP_WAIT_POLICY=active && printf 'OMP_WAIT_POLICY=active\ndarknet\n' | cmp - environment
+}
+# The sanitizers' builds are without OpenMP.
+if [ "${SANITIZE:-0}" = 0 ] || [ "$SANITIZE" = coverage ]; then
+    check waiting_threads_sleep waiting_threads_sleep
+    check waiting_threads_of_the_user waiting_threads_of_the_user
+fi
 exit "$status"
