@@ -3,8 +3,6 @@
 #ifndef VKD_NUMERICS_PARALLEL_H
 #define VKD_NUMERICS_PARALLEL_H
 
-#include <cblas.h>
-
 #ifdef _OPENMP
 #include <omp.h>
 #define VKD_PRAGMA(text) _Pragma(#text)
@@ -33,14 +31,6 @@ static inline int vkd_thread(void) {
 #else
     return 0;
 #endif
-}
-
-// Products inside a loop over threads are made on one thread each: sets OpenBLAS's number and returns the old
-// one.
-static inline int vkd_blas_threads(int count) {
-    const int old = openblas_get_num_threads();
-    if (old != count) openblas_set_num_threads(count);
-    return old;
 }
 
 #endif

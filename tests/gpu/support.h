@@ -4,6 +4,8 @@
 
 #include "numerics/support.h"
 
+#include <cblas.h>
+
 #include "gpu/device.h"
 #include "numerics/parallel.h"
 
