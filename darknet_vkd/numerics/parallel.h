@@ -33,4 +33,16 @@ static inline int vkd_thread(void) {
 #endif
 }
 
+// How many threads the calling one's loops and products take from here on; returns how many they took.
+// OpenBLAS built with OpenMP follows it.
+static inline int vkd_limit_threads(int count) {
+    const int old = vkd_threads();
+#ifdef _OPENMP
+    if (old != count) omp_set_num_threads(count);
+#else
+    (void)count;
+#endif
+    return old;
+}
+
 #endif
