@@ -125,9 +125,11 @@ static int make_pictures(void **unused) {
             best = fmaxf(best, dets[k / CLASSES].prob[k % CLASSES]);
         for (int k = 0, written = 0; i != 5 && k < count && written < 12; ++k)
             for (int c = 0; c < CLASSES; ++c)
-                if (dets[k].prob[c] > .6f * best && dets[k].bbox.x > 0 && dets[k].bbox.x < w && ++written)
+                if (dets[k].prob[c] > .6f * best && dets[k].bbox.x > 0 && dets[k].bbox.x < w &&
+                    dets[k].bbox.y > 0 && dets[k].bbox.y < h && ++written)
                     fprintf(f, "%d %.6f %.6f %.6f %.6f\r\n", c, (dets[k].bbox.x + 2) / w,
-                            (dets[k].bbox.y - 1) / h, dets[k].bbox.w * 1.1 / w, dets[k].bbox.h * .9 / h);
+                            (dets[k].bbox.y - 1) / h, fmin(dets[k].bbox.w * 1.1 / w, 2),
+                            fmin(dets[k].bbox.h * .9 / h, 2));
         fclose(f);
         free_detections(dets, count);
         free(label);
