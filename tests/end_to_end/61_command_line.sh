@@ -129,6 +129,7 @@ environment() {
     local pid i=0
     sed 's/^max_batches=.*/max_batches=100000/' plain.cfg >long.cfg
     data_file long
+    rm -f long.log
     env -u GOMP_SPINCOUNT -u OMP_WAIT_POLICY "$@" "$DARKNET" detector train long.data long.cfg -seed 1 >long.log 2>&1 &
     pid=$!
     until grep -q '^1/' long.log || [ $((i += 1)) -gt 2000 ]; do sleep .01; done
