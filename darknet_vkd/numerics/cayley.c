@@ -262,8 +262,9 @@ static vkd_status square_forward(const float *P, const float *S, int k, float *V
     if (LAPACKE_dgetrf_work(LAPACK_COL_MAJOR, k, k, K, k, to.pivots) != 0) return VKD_SINGULAR;
     vkd_narrow(K, kk, to.factors);
     memcpy(to.H, P, kk * sizeof *P);
-    if (LAPACKE_sgetrs_work(LAPACK_COL_MAJOR, 'N', k, k, to.factors, k, to.pivots, to.H, k) != 0)
-        return VKD_SINGULAR;
+    const lapack_int info =
+        LAPACKE_sgetrs_work(LAPACK_COL_MAJOR, 'N', k, k, to.factors, k, to.pivots, to.H, k);
+    if (info != 0) return VKD_SINGULAR;
     if (!vkd_all_finite(to.H, kk)) return VKD_NOT_FINITE;
     for (size_t i = 0; i < kk; ++i)
         V[i] = 2 * to.H[i] - P[i];
