@@ -20,8 +20,9 @@ static const char *const costs[] = {"sse", "masked", "smooth", "L1", "seg", "wga
 #define INT_FROM(name, low)                                                                                  \
     { name, FIELD(integer), .type = VKD_ROW_INT, .min = (low), .max = INT_MAX }
 #define ANY_INT(name) INT_FROM(name, INT_MIN)
-#define ANY_NUMBER(name)                                                                                     \
-    { name, FIELD(number), .type = VKD_ROW_FLOAT, .min = -FLT_MAX, .max = FLT_MAX }
+#define NUMBER(name, low, high)                                                                              \
+    { name, FIELD(number), .type = VKD_ROW_FLOAT, .min = (low), .max = (high) }
+#define ANY_NUMBER(name) NUMBER(name, -FLT_MAX, FLT_MAX)
 #define WORD(name, field, words, preset)                                                                     \
     { name, FIELD(field), .type = VKD_ROW_WORD, .choices = (words), .initial = (preset) }
 #define ACTIVATION(preset) WORD("activation", word, activations, preset)
@@ -144,7 +145,7 @@ static const vkd_option_row detection_rows[] = {INT(coords, 4, INT_MAX, "1"),
                                                 ANY_INT("random"),
                                                 ANY_INT("reorg")};
 static const vkd_option_row softmax_rows[] = {COUNT(groups, "1"), ANY_NUMBER("temperature"),
-                                              ANY_NUMBER("spatial"), ANY_INT("noloss")};
+                                              NUMBER("spatial", 0, 1), ANY_INT("noloss")};
 static const vkd_option_row normalization_rows[] = {INT(size, 1, WIDEST, "5"), ANY_NUMBER("alpha"),
                                                     ANY_NUMBER("beta"), ANY_NUMBER("kappa")};
 static const vkd_option_row maxpool_rows[] = {INT(stride, 1, WIDEST, "1"), INT(size, 1, WIDEST, "1"),

@@ -153,6 +153,8 @@ static char *const bad[][2] = {
      "t.cfg:7: [crop] crop_height: 17; expected at most the height before, 16"},
     {NET "[normalization]\nsize=8\n",
      "t.cfg:7: [normalization] size: 8 on 3 channels; expected at most twice as many"},
+    {NET "[softmax]\nspatial=2147483647\n",
+     "t.cfg:7: [softmax] spatial: 2147483647 is out of range; expected a number from 0 to 1"},
     {NET "[softmax]\ngroups=7\n", "t.cfg:7: [softmax] groups: 7 on 768 inputs; expected a divisor"},
     {NET "[convolutional]\nsize=65536\npad=1\n",
      "t.cfg:7: [convolutional] size: 1.288e+10 values under a filter; Darknet counts up to 2147483647"},
