@@ -62,9 +62,10 @@ static void need_grids_alike(const vkd_checker *c) {
 }
 
 static void need_map(const vkd_checker *c) {
-    if (!(c->w > 0 && c->h > 0 && c->c > 0)) need_grids_alike(c);
-    if (!(c->w > 0 && c->h > 0 && c->c > 0))
+    if (!(c->w > 0 && c->h > 0 && c->c > 0)) {
+        need_grids_alike(c);
         vkd_refuse(c, NULL, "the layer before has no width, height and channels; expected a feature map");
+    }
     if (c->w > VKD_DARKNET_WIDEST || c->h > VKD_DARKNET_WIDEST)
         vkd_refuse(c, NULL, "the layer before is %g x %g; expected at most %d either way", c->w, c->h,
                    VKD_DARKNET_WIDEST);
