@@ -42,11 +42,16 @@ static bool has_room(const layer *l) {
     return vkd_convolution_bytes(l) <= l->workspace_size;
 }
 
-int vkd_convolve(const layer *l, const float *input, float *workspace, float *output) {
+bool vkd_convolve_measured(const layer *l, const float *input, float *workspace, float *output,
+                           float *moments) {
     const vkd_convolution s = vkd_convolution_of(l);
-    const vkd_ending nothing = {0};
+    const vkd_ending ending = {.moments = moments};
     return has_room(l) &&
-           vkd_convolution_forward(&s, l->weights, input, l->batch, output, &nothing, workspace);
+           vkd_convolution_forward(&s, l->weights, input, l->batch, output, &ending, workspace);
+}
+
+int vkd_convolve(const layer *l, const float *input, float *workspace, float *output) {
+    return vkd_convolve_measured(l, input, workspace, output, NULL);
 }
 
 int vkd_convolve_backward(const layer *l, const float *input, float *workspace, float **input_delta) {

@@ -69,6 +69,18 @@ int vkd_convolve(const struct layer *l, const float *input, float *workspace, fl
 // which is NULL then.
 int vkd_convolve_backward(const struct layer *l, const float *input, float *workspace, float **input_delta);
 
+// ---- batch norm that is left to the max pooling behind it, in training on the CPU
+// ---------------------------------
+
+// Whether layer i's batch norm and activation are: a 2x2 pooling alone reads its output. Nothing is in its
+// output then, and its delta is written whole.
+int vkd_is_pooled(const struct network *net, int i);
+// The convolution's pass, its batch's statistics included; the pooling's; the pass back through both to the
+// convolution's sums. False: nothing was done.
+int vkd_convolve_for_pooling(const struct layer *l, const struct network *net);
+int vkd_norm_and_pool(const struct layer *pool, const struct network *net);
+int vkd_norm_and_pool_backward(const struct layer *l, const struct network *net);
+
 // ---- random numbers
 // --------------------------------------------------------------------------
 

@@ -54,6 +54,9 @@ void vkd_choose_locations(const network *net, size_t batch, int first, const flo
 // ---- convolution.c ----
 
 vkd_convolution vkd_convolution_of(const layer *l);
+// vkd_convolve(), and moments (batch,n,out_h,2) = those of the output's rows, or NULL.
+bool vkd_convolve_measured(const layer *l, const float *input, float *workspace, float *output,
+                           float *moments);
 
 // ---- teacher.c ----
 

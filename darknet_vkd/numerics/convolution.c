@@ -1,6 +1,7 @@
 #include "numerics/convolution.h"
 
 #include "numerics/direct.h"
+#include "numerics/row_moments.h"
 #include "numerics/winograd.h"
 
 typedef enum method { PRODUCT, DIRECT, WINOGRAD } method;
@@ -62,8 +63,12 @@ vkd_convolution vkd_convolution_within(vkd_convolution s, size_t floats) {
 bool vkd_convolution_forward(const vkd_convolution *s, const float *weights, const float *x, int batch,
                              float *y, const vkd_ending *ending, float *workspace) {
     const method m = forward_method(s);
-    if (m == WINOGRAD) return !vkd_winograd_forward(s, weights, x, batch, y, ending, workspace);
-    return m == DIRECT && !vkd_direct_forward(s, weights, x, batch, y, ending, workspace);
+    if (m == DIRECT) return !vkd_direct_forward(s, weights, x, batch, y, ending, workspace);
+    if (m != WINOGRAD || vkd_winograd_forward(s, weights, x, batch, y, ending, workspace)) return false;
+    const int out_h = (s->h + 2 * s->pad - s->size) / s->stride + 1,
+              out_w = (s->w + 2 * s->pad - s->size) / s->stride + 1;
+    if (ending->moments) vkd_moments_of_rows(y, batch * s->n * out_h, out_w, ending->moments);
+    return true;
 }
 
 bool vkd_convolution_adjoint(const vkd_convolution *s, const float *weights, const float *dy, int batch,

@@ -11,11 +11,12 @@ typedef enum vkd_epilogue {
     VKD_EPILOGUE_LEAKY, // max(v, 0.1 v)
 } vkd_epilogue;
 
-// What becomes of a sum of products: epilogue(sum + bias) + residual.
+// What becomes of a sum of products: epilogue(sum + bias) + residual. And what is told of a row of y.
 typedef struct vkd_ending {
     const float *bias; // (n) or NULL for none
     vkd_epilogue epilogue;
     const float *residual; // (batch,n,out_h,out_w), not y, or NULL for none: another layer's output
+    float *moments;        // (batch,n,out_h,2) = as vkd_row_moments() has them, or NULL; not with `residual`
 } vkd_ending;
 
 typedef struct vkd_convolution {

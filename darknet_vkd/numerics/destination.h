@@ -18,7 +18,7 @@ typedef struct destination {
 // faster than the rows.
 static inline void finish(float *sums, size_t count, int n, const destination *d) {
     const float bias = d->ending.bias ? d->ending.bias[n] : 0;
-    if (d->add) return;
+    if (d->add || (!d->ending.bias && d->ending.epilogue == VKD_EPILOGUE_LINEAR)) return;
     if (d->ending.epilogue == VKD_EPILOGUE_LEAKY)
         for (size_t i = 0; i < count; ++i) {
             const float v = sums[i] + bias;

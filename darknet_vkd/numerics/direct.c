@@ -6,6 +6,7 @@
 #include "numerics/destination.h"
 #include "numerics/panel.h"
 #include "numerics/parallel.h"
+#include "numerics/row_moments.h"
 
 // Floats that a sheet and what comes of it may take (the second level of the cache), pixels a block may have,
 // and what all weights of a sheet's channels meet at a time (the first level).
@@ -126,9 +127,12 @@ static void write_block(const plan *p, float *out, int image, int first, const d
     for (int n = 0; n < p->n; ++n, out += p->padded) {
         const size_t channel = (size_t)image * (size_t)p->n + (size_t)n;
         finish(out, (size_t)p->padded, n, d);
-        for (int r = 0; r < rows; ++r)
-            write_row(out + r * p->pitch,
-                      (channel * (size_t)p->out_h + (size_t)(first + r)) * (size_t)p->out_w, p->out_w, d);
+        for (int r = 0; r < rows; ++r) {
+            const float *row = out + r * p->pitch;
+            const size_t at = channel * (size_t)p->out_h + (size_t)(first + r);
+            write_row(row, at * (size_t)p->out_w, p->out_w, d);
+            if (d->ending.moments) vkd_row_moments(row, p->out_w, d->ending.moments + 2 * at);
+        }
     }
 }
 

@@ -10,10 +10,13 @@
 #define VKD_PARALLEL_FOR_ON(count) VKD_PRAGMA(omp parallel for schedule(dynamic) num_threads(count))
 // For a loop that may be short: waking a thread costs as much as some ten thousand values.
 #define VKD_PARALLEL_FOR_VALUES(count) VKD_PRAGMA(omp parallel for schedule(static) if ((count) >= 1 << 15))
+// A sum whose terms may be added in another order, several at a time.
+#define VKD_SIMD_SUM(sum) VKD_PRAGMA(omp simd reduction(+ : sum))
 #else
 #define VKD_PARALLEL_FOR
 #define VKD_PARALLEL_FOR_ON(count)     (void)(count);
 #define VKD_PARALLEL_FOR_VALUES(count) (void)(count);
+#define VKD_SIMD_SUM(sum)
 #endif
 
 // Threads there are, and the calling one's number below VKD_PARALLEL_FOR_ON.
