@@ -49,6 +49,7 @@ static void refuse_bad_parameters(const network *net, const char *weights) {
 
 void vkd_network_loaded(network *net, const char *cfg, const char *weights, int clear) {
     if (weights && *weights) refuse_bad_parameters(net, weights);
+    vkd_use_large_pages_for_maps(net);
     vkd_plugin *plugin = allocate(1, sizeof *plugin);
     plugin->cfg_path = copy_text(cfg);
     plugin->weights_path = copy_text(weights);

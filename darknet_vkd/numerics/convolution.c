@@ -15,7 +15,9 @@ static method forward_method(const vkd_convolution *s) {
 }
 
 static method adjoint_method(const vkd_convolution *s) {
-    return s->stride == 1 ? forward_method(s) : PRODUCT;
+    if (s->stride != 1) return PRODUCT;
+    if (vkd_winograd_adjoint_serves(s)) return WINOGRAD;
+    return vkd_direct_serves(s) ? DIRECT : PRODUCT;
 }
 
 static method gradient_method(const vkd_convolution *s) {

@@ -297,7 +297,7 @@ static gradient make_gradient(const vkd_convolution *s) {
 
 // The sums, sheets, and dy's blocks for FILTERS filters.
 static size_t gradient_thread(const gradient *g) {
-    return g->sums + (size_t)g->images * (g->p.sheet + FILTERS * (size_t)g->run);
+    return g->sums + LANES + (size_t)g->images * (g->p.sheet + FILTERS * (size_t)g->run);
 }
 
 static size_t gradient_floats(const gradient *g, int threads) {
@@ -329,13 +329,17 @@ INLINE lanes fold(lanes a, lanes b, int step) {
 #endif
 }
 
+typedef float first_lanes
+    __attribute__((vector_size(FILTERS * sizeof(float)), aligned(sizeof(float)), may_alias));
+
 // totals (FILTERS) += the lanes' sums, a vector for each.
 INLINE void add_totals(lanes *sum, float *totals) {
     UNROLL for (int step = 1; step < FILTERS; step *= 2) UNROLL for (int f = 0; f < FILTERS; f += 2 * step)
         sum[f] = fold(sum[f], sum[f + step], step);
     UNROLL for (int step = FILTERS; step < LANES; step *= 2) sum[0] = fold(sum[0], sum[0], step);
-    for (int f = 0; f < FILTERS; ++f)
-        totals[f] += sum[0][f];
+    first_lanes low; // lane by lane the compiler would take them out one at a time
+    memcpy(&low, sum, sizeof low);
+    *(first_lanes *)totals += low;
 }
 
 // sums (VECTORS,FILTERS) += x dy' over a group, for three weights.
@@ -363,13 +367,18 @@ static void read_gradient(const gradient *g, const float *dy, int image, int fir
     const plan *p = &g->p;
     const size_t width = (size_t)p->out_w,
                  rows = (size_t)(p->out_h - first < p->rows ? p->out_h - first : p->rows);
-    memset(to, 0, FILTERS * (size_t)g->run * sizeof *to);
-    for (int f = 0; f < FILTERS && panel * FILTERS + f < p->n; ++f) {
+    const size_t run = (size_t)g->run, pitch = (size_t)p->pitch;
+    for (int f = 0; f < FILTERS; ++f, to += run) {
+        const bool filter = panel * FILTERS + f < p->n;
         const size_t n = (size_t)image * (size_t)p->n + (size_t)(panel * FILTERS + f);
-        const float *from = dy + (n * (size_t)p->out_h + (size_t)first) * width;
-        for (size_t r = 0; r < rows; ++r)
-            memcpy(to + (size_t)f * (size_t)g->run + r * (size_t)p->pitch, from + r * width,
+        size_t end = 0; // what is written of the run
+        for (size_t r = 0; r < rows && filter; ++r) {
+            memset(to + end, 0, (r * pitch - end) * sizeof *to);
+            memcpy(to + r * pitch, dy + (n * (size_t)p->out_h + (size_t)first + r) * width,
                    width * sizeof *to);
+            end = r * pitch + width;
+        }
+        memset(to + end, 0, (run - end) * sizeof *to);
     }
 }
 
@@ -377,7 +386,7 @@ static void read_gradient(const gradient *g, const float *dy, int image, int fir
 static void gradient_group(const gradient *g, const int *offsets, const float *x, const float *dy, int first,
                            int end, float *work) {
     const plan *p = &g->p;
-    float *sums = work, *sheets = sums + g->sums, *rows = sheets + (size_t)g->images * p->sheet;
+    float *sums = work, *sheets = sums + g->sums, *rows = whole_line(sheets + (size_t)g->images * p->sheet);
     for (int b = first; b < end; ++b)
         read_sheet(p, x + (size_t)(b / p->blocks) * (size_t)p->c * (size_t)p->h * (size_t)p->w, p->c,
                    b % p->blocks * p->rows, sheets + (size_t)(b - first) * p->sheet);

@@ -52,13 +52,28 @@ static bool fits(const vkd_convolution *s) {
     return s->size == 3 && s->stride == 1 && s->pad == 1 && is_countable(s);
 }
 
-// With fewer channels the transforms cost more than the products save.
-enum { FEWEST_CHANNELS = 24, SMALL_GRID = 20, FEWEST_IN_SMALL = 32, SMALLEST_GRID = 6 };
+// With fewer channels, or pairs of them on a small grid, the transforms cost more than the products save. The
+// adjoint's input, whose transform is the dearer one, has more channels than its output as a rule.
+enum { FEWEST_CHANNELS = 24, SMALL_GRID = 20, FEW_PAIRS = 64 * 64, SMALLEST_GRID = 6 };
+enum { FEWEST_BACK = 64, LARGE_GRID = 64, FEWEST_BACK_IN_LARGE = 32 };
+
+static int side_of(const vkd_convolution *s) {
+    return s->h < s->w ? s->h : s->w;
+}
+
+static int least_of(const vkd_convolution *s) {
+    return s->c < s->n ? s->c : s->n;
+}
 
 bool vkd_winograd_serves(const vkd_convolution *s) {
-    const int least = s->c < s->n ? s->c : s->n, side = s->h < s->w ? s->h : s->w;
-    return fits(s) && side >= SMALLEST_GRID &&
-           least >= (side < SMALL_GRID ? FEWEST_IN_SMALL : FEWEST_CHANNELS);
+    const int side = side_of(s);
+    return fits(s) && side >= SMALLEST_GRID && least_of(s) >= FEWEST_CHANNELS &&
+           (side >= SMALL_GRID || (size_t)s->c * (size_t)s->n > FEW_PAIRS);
+}
+
+bool vkd_winograd_adjoint_serves(const vkd_convolution *s) {
+    return vkd_winograd_serves(s) &&
+           least_of(s) >= (side_of(s) < LARGE_GRID ? FEWEST_BACK : FEWEST_BACK_IN_LARGE);
 }
 
 // ---- the workspace

@@ -11,9 +11,10 @@
 #include "numerics/convolution.h"
 #include "numerics/status.h"
 
-// Whether it is a good way for this shape: not for few channels, tiny grids, other kernels, and where a block
-// cannot be numbered in an int.
+// Whether it is a good way for this shape, forward and back: not for few channels, tiny grids, other kernels,
+// and where a block cannot be numbered in an int.
 bool vkd_winograd_serves(const vkd_convolution *s);
+bool vkd_winograd_adjoint_serves(const vkd_convolution *s);
 
 // Whether it can be done at all, for so many images.
 bool vkd_winograd_accepts(const vkd_convolution *s, int batch);
