@@ -73,41 +73,65 @@ static void make_offsets(const plan *p, int *offsets) { // (deep,size,size)
                 *offsets++ = ((c * s + i % s) * s + j % s) * (int)p->plane + i / s * p->pitch + j / s;
 }
 
-// One row of a plane: the columns `column`, `column + stride`, ... of the image's row, zeros outside.
-static void read_row(const plan *p, const float *restrict row, int column, float *restrict to) {
-    const int s = p->stride, first = column < 0 ? (-column + s - 1) / s : 0;
-    const int end = clamp(p->w > column ? (p->w - column + s - 1) / s : 0, 0, p->pitch);
-    int x = 0;
-    for (; x < first && x < p->pitch; ++x)
-        to[x] = 0;
-    if (s == 1)
-        for (; x < end; ++x)
-            to[x] = row[x + column];
-    else if (s == 2)
-        for (; x < end; ++x)
-            to[x] = row[2 * x + column];
+// x[0], x[2], ..., x[2 LANES - 2], and nothing behind that is read.
+INLINE lanes every_second(const float *x) {
+    const lanes a = *(const lanes *)x, b = *(const lanes *)(x + LANES - 1);
+#ifdef __clang__ // which has no shuffle by variables
+    lanes y;
+    for (int i = 0; i < LANES; ++i)
+        // cppcheck-suppress uninitvar
+        y[i] = i < LANES / 2 ? a[2 * i] : b[2 * i - LANES + 1];
+    return y;
+#else
+    lane_numbers from; // cppcheck does not know that a loop over the lanes sets all of a vector
+    for (int i = 0; i < LANES; ++i)
+        // cppcheck-suppress uninitvar
+        from[i] = i < LANES / 2 ? 2 * i : 2 * i + 1;
+    return __builtin_shuffle(a, b, from);
+#endif
+}
+
+// to[0..count) = x[0], x[step], ...
+static void read_strided(const float *restrict x, int step, int count, float *restrict to) {
+    if (step == 1)
+        for (int i = 0; i < count; ++i)
+            to[i] = x[i];
+    else if (step == 2 && count >= LANES)
+        for (int i = 0; i<count; i = i + 2 * LANES> count && i + LANES < count ? count - LANES : i + LANES)
+            *(lanes *)(to + i) = every_second(x + 2 * i);
     else
-        for (; x < end; ++x)
-            to[x] = row[x * s + column];
-    for (; x < p->pitch; ++x)
-        to[x] = 0;
+        for (int i = 0; i < count; ++i)
+            to[i] = x[i * step];
+}
+
+// The plane (i,j) of a channel: its columns are j - pad, j - pad + stride, ..., zeros outside.
+static void read_plane(const plan *p, const float *channel, int first_row, int i, int j, float *to) {
+    const int s = p->stride, column = j - p->pad, rows = p->rows + p->beyond;
+    const int first = clamp(column < 0 ? (-column + s - 1) / s : 0, 0, p->pitch),
+              end = clamp(p->w > column ? (p->w - column + s - 1) / s : 0, first, p->pitch);
+    for (int r = 0; r < rows; ++r, to += p->pitch) {
+        const int y = (first_row + r) * s + i - p->pad;
+        if (y < 0 || y >= p->h) {
+            memset(to, 0, (size_t)p->pitch * sizeof *to);
+            continue;
+        }
+        for (int x = 0; x < first; ++x)
+            to[x] = 0;
+        if (first < end)
+            read_strided(channel + (size_t)y * (size_t)p->w + (first * s + column), s, end - first,
+                         to + first);
+        for (int x = end; x < p->pitch; ++x)
+            to[x] = 0;
+    }
 }
 
 // `channels` of them, from the first one on.
 static void read_sheet(const plan *p, const float *image, int channels, int first_row, float *sheet) {
-    const int s = p->stride, rows = (int)(p->plane / (size_t)p->pitch);
     float *to = sheet;
     for (int c = 0; c < channels; ++c)
-        for (int i = 0; i < s; ++i)
-            for (int j = 0; j < s; ++j)
-                for (int r = 0; r < rows; ++r, to += p->pitch) {
-                    const int y = (first_row + r) * s + i - p->pad;
-                    if (y < 0 || y >= p->h)
-                        memset(to, 0, (size_t)p->pitch * sizeof *to);
-                    else
-                        read_row(p, image + ((size_t)c * (size_t)p->h + (size_t)y) * (size_t)p->w, j - p->pad,
-                                 to);
-                }
+        for (int i = 0; i < p->stride; ++i)
+            for (int j = 0; j < p->stride; ++j, to += p->plane)
+                read_plane(p, image + (size_t)c * (size_t)p->h * (size_t)p->w, first_row, i, j, to);
     memset(to, 0, TILE * sizeof *to);
 }
 
