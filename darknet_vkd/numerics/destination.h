@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <string.h>
 
 #include "numerics/convolution.h"
@@ -13,6 +14,24 @@ typedef struct destination {
     vkd_ending ending;
     bool add; // y += the sums and nothing else
 } destination;
+
+// Bring a row near that is needed soon, `ahead` floats behind another. A channel's rows are a short run of
+// memory and the next channel's are far from them: the processor does not find them by itself. Nothing has to
+// be there.
+static inline void will_read(const float *row, size_t ahead, int count) {
+    enum { LINE_BYTES = 64 };
+    const uintptr_t from = (uintptr_t)row + ahead * sizeof *row;
+    for (uintptr_t i = 0; i < (uintptr_t)count * sizeof *row; i += LINE_BYTES)
+        __builtin_prefetch((const void *)(from + i), 0, 2);
+}
+
+static inline void will_write(const destination *d, size_t at, int count) {
+    enum { LINE_BYTES = 64 };
+    const uintptr_t from = (uintptr_t)d->y + at * sizeof *d->y;
+    for (uintptr_t i = 0; i < (uintptr_t)count * sizeof *d->y; i += LINE_BYTES)
+        __builtin_prefetch((const void *)(from + i), 1, 2);
+    if (d->ending.residual) will_read(d->ending.residual, at, count);
+}
 
 // Bias and epilogue of sums of channel n, rows of pixels and what stands between them: long runs are done
 // faster than the rows.

@@ -154,6 +154,7 @@ static void write_block(const plan *p, float *out, int image, int first, const d
         for (int r = 0; r < rows; ++r) {
             const float *row = out + r * p->pitch;
             const size_t at = channel * (size_t)p->out_h + (size_t)(first + r);
+            will_write(d, (at + (size_t)p->out_h) * (size_t)p->out_w, p->out_w); // of the next channel
             write_row(row, at * (size_t)p->out_w, p->out_w, d);
             if (d->ending.moments) vkd_row_moments(row, p->out_w, d->ending.moments + 2 * at);
         }

@@ -38,29 +38,45 @@ static size_t line_floats(int tiles) {
     return (size_t)TILE_OUT * (size_t)tiles;
 }
 
-// Lines before and after a transform, a row of tiles, and two columns behind the ends of each row's lines.
+// Lines of a block after a transform down the columns, a row of tiles, two columns behind the ends of each
+// row's lines, and a row of zeros. Out of it: lines before the other transform, and one behind it.
 size_t vkd_tiles_room(int tiles) {
-    return TILE_IN * (2 * line_floats(tiles) + (size_t)tiles + 4 * (size_t)tiles);
+    return TILE_IN * (line_floats(tiles) + 3 * (size_t)tiles) + line_floats(tiles);
 }
 
 // ---- one-dimensional transforms of rows of tiles (Lavin, Gray 2016, section 4.2)
 // ------------------------------------------------------------------------------------------
 //
-// in and out are rows of `count` values, `step_in` and `step_out` apart.
+// Of rows of `count` values: those in stand anywhere, those out `step` apart.
 
 // B'd
-static void transform_in(const float *restrict in, size_t step_in, float *restrict out, size_t step_out,
-                         size_t count) {
-    for (size_t t = 0; t < count; ++t) {
-        const float a = in[t], b = in[step_in + t], c = in[2 * step_in + t], d = in[3 * step_in + t],
-                    e = in[4 * step_in + t], f = in[5 * step_in + t];
+static void transform_in(const float *const *in, float *restrict out, size_t step, int count) {
+    const float *restrict A = in[0], *restrict B = in[1], *restrict C = in[2], *restrict D = in[3],
+                          *restrict E = in[4], *restrict F = in[5];
+    for (int t = 0; t < count; ++t) {
+        const float a = A[t], b = B[t], c = C[t], d = D[t], e = E[t], f = F[t];
         const float p = e - 4 * c, q = d - 4 * b, r = e - c, s = 2 * (d - b);
         out[t] = 4 * a - 5 * c + e;
-        out[step_out + t] = p + q;
-        out[2 * step_out + t] = p - q;
-        out[3 * step_out + t] = r + s;
-        out[4 * step_out + t] = r - s;
-        out[5 * step_out + t] = 4 * b - 5 * d + f;
+        out[step + t] = p + q;
+        out[2 * step + t] = p - q;
+        out[3 * step + t] = r + s;
+        out[4 * step + t] = r - s;
+        out[5 * step + t] = 4 * b - 5 * d + f;
+    }
+}
+
+// A dY
+static void transform_gradient(const float *const *in, float *restrict out, size_t step, int count) {
+    const float *restrict A = in[0], *restrict B = in[1], *restrict C = in[2], *restrict D = in[3];
+    for (int t = 0; t < count; ++t) {
+        const float a = A[t], b = B[t], c = C[t], d = D[t];
+        const float p = a + c, q = b + d, r = a + 4 * c, s = 2 * b + 8 * d;
+        out[t] = a;
+        out[step + t] = p + q;
+        out[2 * step + t] = p - q;
+        out[3 * step + t] = r + s;
+        out[4 * step + t] = r - s;
+        out[5 * step + t] = d;
     }
 }
 
@@ -78,44 +94,89 @@ static void transform_out(const float *restrict in, size_t step_in, float *restr
     }
 }
 
+// ---- rows of pixels
+// ------------------------------------------------------------------------------------------------------
+
+// A row of tiles in its mosaic.
+typedef struct place {
+    int mosaic, row;
+} place;
+
+static place place_of(const vkd_tiles *t, int row) {
+    return (place){row / t->rows_each, row % t->rows_each};
+}
+
+static place next_place(const vkd_tiles *t, place p) {
+    return p.row + 1 < t->rows_each ? (place){p.mosaic, p.row + 1} : (place){p.mosaic + 1, 0};
+}
+
+// Row r of the mosaic's pixels is row *y of the images from *image on. False: of none.
+static bool find_row(const vkd_tiles *t, int mosaic, int r, int *image, int *y) {
+    int down = 0;
+    for (; r > t->h; r -= t->h + 1) // twice at most, where a division takes longer than a short row
+        ++down;
+    *y = r;
+    *image = (mosaic * t->down + down) * t->across;
+    return r >= 0 && r < t->h && down < t->down && *image < t->batch;
+}
+
 // ---- in
 // ------------------------------------------------------------------------------------------------------
 
-// Row r of a mosaic's pixels is row *y of the images from *image on. False: of none.
-static bool find_row(const vkd_tiles *t, int mosaic, int r, int *image, int *y) {
-    if (r < 0) return false;
-    const int down = r / (t->h + 1);
-    *y = r % (t->h + 1);
-    *image = (mosaic * t->down + down) * t->across;
-    return *y < t->h && down < t->down && *image < t->batch;
-}
+typedef struct source {
+    const float *x;      // the channel of the first image
+    size_t image_floats; // from one image to the next
+    const float *zeros;  // a row of them
+    int border;          // 1: rows and columns begin at -1
+    int rows;            // of pixels that a tile reads
+    void (*transform)(const float *const *in, float *out, size_t step, int count);
+} source;
 
-static int images_beside(const vkd_tiles *t, int image) {
-    return t->batch - image < t->across ? t->batch - image : t->across;
-}
-
-// A line is pixel row i of all the block's tiles, image row after image row: 4 columns of each, zeros
-// outside. With border = 1 rows and columns begin at -1, and the two columns behind, which the last tile
-// reads as well, stand in `ends`.
-static void read_line(const vkd_tiles *t, const vkd_tile_block *b, const float *x, size_t image_floats, int i,
-                      int border, float *line, float *ends) {
-    const int width = TILE_OUT * t->columns;
-    for (int r = 0; r < b->rows; ++r, line += width, ends += 2) {
-        const int row = b->first + r;
-        int at = 0, image, y;
-        ends[0] = ends[1] = 0; // the second lies behind the mosaic
-        if (find_row(t, row / t->rows_each, row % t->rows_each * TILE_OUT + i - border, &image, &y))
-            for (int k = 0; k < images_beside(t, image); ++k) {
-                const float *from = x + (size_t)(image + k) * image_floats + (size_t)y * (size_t)t->w;
-                if (k || border) line[at++] = 0;
-                const int count = width - at < t->w ? width - at : t->w; // the last column may be behind
-                memcpy(line + at, from, (size_t)count * sizeof *line);
-                if (count < t->w) ends[0] = from[t->w - 1];
-                at += count;
-            }
-        for (; at < width; ++at)
-            line[at] = 0;
+// Where the rows that the tiles at `p` read begin in the k-th image of each.
+static void find_rows(const vkd_tiles *t, const source *s, place p, int k, const float **from) {
+    for (int i = 0; i < s->rows; ++i) {
+        int image, y;
+        const bool found = find_row(t, p.mosaic, p.row * TILE_OUT + i - s->border, &image, &y);
+        from[i] = found && image + k < t->batch
+                      ? s->x + (size_t)(image + k) * s->image_floats + (size_t)y * (size_t)t->w
+                      : s->zeros;
     }
+}
+
+// Of TILE_IN rows.
+static void clear_columns(float *out, size_t step, int from, int end) {
+    for (int i = 0; i < TILE_IN; ++i)
+        for (int x = from; x < end; ++x)
+            out[(size_t)i * step + (size_t)x] = 0;
+}
+
+// lines (TILE_IN,line): the transform down the columns, tile by tile and row after row, 4 columns of each,
+// zeros outside. Behind a border the last tile reads two more: they stand in `ends` (TILE_IN,rows,2).
+static void read_lines(const vkd_tiles *t, const vkd_tile_block *b, const source *s, float *lines,
+                       float *ends) {
+    const size_t size = line_floats(b->tiles), ends_size = 2 * (size_t)b->rows;
+    const int width = TILE_OUT * t->columns;
+    place p = place_of(t, b->first);
+    for (int r = 0; r < b->rows; ++r, p = next_place(t, p)) {
+        float *line = lines + (size_t)r * (size_t)width;
+        int at = 0;
+        if (s->border) clear_columns(ends, ends_size, 2 * r, 2 * r + 2);
+        for (int k = 0; k < t->across; ++k) {
+            const float *from[TILE_IN];
+            find_rows(t, s, p, k, from);
+            if (k || s->border) clear_columns(line, size, at, at + 1), ++at;
+            const int count = width - at < t->w ? width - at : t->w; // the last column may be behind
+            s->transform(from, line + at, size, count);
+            at += count;
+            for (int i = 0; i < TILE_OUT; ++i) // the same of the next channel
+                if (from[i] != s->zeros) will_read(from[i], (size_t)t->h * (size_t)t->w, t->w);
+            for (int i = 0; i < s->rows && count < t->w; ++i)
+                from[i] += count;
+            if (count < t->w) s->transform(from, ends + 2 * r, ends_size, 1);
+        }
+        clear_columns(line, size, at, width);
+    }
+    clear_columns(lines, size, b->rows * width, (int)size); // no tiles, to the end of a vector
 }
 
 // Column j of the tiles at out + j * tiles.
@@ -141,60 +202,36 @@ static void overlap(const vkd_tiles *t, const vkd_tile_block *b, const float *en
     }
 }
 
-// Down the columns in lines, then along the rows.
-void vkd_tiles_read(const vkd_tiles *t, const vkd_tile_block *b, const float *x, int channels, float *V,
-                    size_t step, float *room) {
+// Down the columns, then along the rows.
+static void read_tiles(const vkd_tiles *t, const vkd_tile_block *b, source s, float *out, size_t step,
+                       float *room) {
     const size_t tiles = (size_t)b->tiles, size = line_floats(b->tiles), ends_size = 2 * (size_t)b->rows;
-    const size_t used = (size_t)(b->rows * TILE_OUT * t->columns);
-    const size_t image = (size_t)channels * (size_t)t->h * (size_t)t->w;
-    float *lines = room, *down = lines + TILE_IN * size, *row = down + TILE_IN * size,
-          *ends = row + TILE_IN * tiles, *ends_down = ends + TILE_IN * ends_size;
-    for (int i = 0; i < TILE_IN; ++i) {
-        float *line = lines + (size_t)i * size;
-        read_line(t, b, x, image, i, 1, line, ends + (size_t)i * ends_size);
-        memset(line + used, 0, (size - used) * sizeof *line); // no tiles, to the end of a vector
-    }
-    transform_in(lines, size, down, size, size);
-    transform_in(ends, ends_size, ends_down, ends_size, ends_size);
+    float *lines = room, *row = lines + TILE_IN * size, *ends = row + TILE_IN * tiles,
+          *zeros = ends + TILE_IN * 2 * tiles;
+    const float *columns[TILE_IN];
+    for (size_t j = 0; j < TILE_IN; ++j)
+        columns[j] = row + j * tiles;
+    for (int x = 0; x < t->w; ++x)
+        zeros[x] = 0;
+    s.zeros = zeros;
+    read_lines(t, b, &s, lines, ends);
     for (size_t i = 0; i < TILE_IN; ++i) {
-        split_line(b, down + i * size, row);
-        overlap(t, b, ends_down + i * ends_size, row);
-        transform_in(row, tiles, V + i * TILE_IN * step, step, tiles);
+        split_line(b, lines + i * size, row);
+        if (s.border) overlap(t, b, ends + i * ends_size, row);
+        s.transform(columns, out + i * TILE_IN * step, step, b->tiles);
     }
 }
 
-// A dY
-static void transform_gradient(const float *restrict in, size_t step_in, float *restrict out, size_t step_out,
-                               size_t count) {
-    for (size_t t = 0; t < count; ++t) {
-        const float a = in[t], b = in[step_in + t], c = in[2 * step_in + t], d = in[3 * step_in + t];
-        const float p = a + c, q = b + d, r = a + 4 * c, s = 2 * b + 8 * d;
-        out[t] = a;
-        out[step_out + t] = p + q;
-        out[2 * step_out + t] = p - q;
-        out[3 * step_out + t] = r + s;
-        out[4 * step_out + t] = r - s;
-        out[5 * step_out + t] = d;
-    }
+void vkd_tiles_read(const vkd_tiles *t, const vkd_tile_block *b, const float *x, int channels, float *V,
+                    size_t step, float *room) {
+    const size_t image = (size_t)channels * (size_t)t->h * (size_t)t->w;
+    read_tiles(t, b, (source){x, image, NULL, 1, TILE_IN, transform_in}, V, step, room);
 }
 
 void vkd_tiles_read_gradient(const vkd_tiles *t, const vkd_tile_block *b, const float *dy, int channels,
                              float *Y, size_t step, float *room) {
-    const size_t tiles = (size_t)b->tiles, size = line_floats(b->tiles);
-    const size_t used = (size_t)(b->rows * TILE_OUT * t->columns);
     const size_t image = (size_t)channels * (size_t)t->h * (size_t)t->w;
-    float *lines = room, *down = lines + TILE_OUT * size, *row = down + TILE_IN * size,
-          *no_ends = row + TILE_OUT * tiles;
-    for (int i = 0; i < TILE_OUT; ++i) {
-        float *line = lines + (size_t)i * size;
-        read_line(t, b, dy, image, i, 0, line, no_ends);
-        memset(line + used, 0, (size - used) * sizeof *line);
-    }
-    transform_gradient(lines, size, down, size, size);
-    for (size_t i = 0; i < TILE_IN; ++i) {
-        split_line(b, down + i * size, row);
-        transform_gradient(row, tiles, Y + i * TILE_IN * step, step, tiles);
-    }
+    read_tiles(t, b, (source){dy, image, NULL, 0, TILE_OUT, transform_gradient}, Y, step, room);
 }
 
 // ---- out
@@ -212,13 +249,16 @@ static void join_line(const float *restrict in, size_t step, float *restrict lin
 // Pixel row i of the block's tiles to the images.
 static void write_line(const vkd_tiles *t, const vkd_tile_block *b, const float *line, int i, int n,
                        int channels, const destination *d) {
-    for (int r = 0; r < b->rows; ++r, line += TILE_OUT * t->columns) {
-        const int row = b->first + r;
+    place p = place_of(t, b->first);
+    for (int r = 0; r < b->rows; ++r, p = next_place(t, p), line += TILE_OUT * t->columns) {
         int image, y;
-        if (!find_row(t, row / t->rows_each, row % t->rows_each * TILE_OUT + i, &image, &y)) continue;
-        for (int k = 0; k < images_beside(t, image); ++k) {
+        if (!find_row(t, p.mosaic, p.row * TILE_OUT + i, &image, &y)) continue;
+        for (int k = 0; k < t->across && image + k < t->batch; ++k) {
             const size_t channel = (size_t)(image + k) * (size_t)channels + (size_t)n;
-            write_row(line + k * (t->w + 1), (channel * (size_t)t->h + (size_t)y) * (size_t)t->w, t->w, d);
+            const size_t at = (channel * (size_t)t->h + (size_t)y) * (size_t)t->w;
+            // The same of the next channel, which is written after this one.
+            will_write(d, at + (size_t)t->h * (size_t)t->w, t->w);
+            write_row(line + k * (t->w + 1), at, t->w, d);
         }
     }
 }
