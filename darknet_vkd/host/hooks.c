@@ -4,7 +4,7 @@
 #include "core/schedule.h"
 #include "core/tap_merge.h"
 #include "host/calibrate.h"
-#include "host/machine_memory.h"
+#include "host/large_pages.h"
 #include "host/parameters.h"
 #include "host/plugin.h"
 #include "host/run.h"

@@ -6,6 +6,7 @@
 #include "core/foreground.h"
 #include "host/calibrate.h"
 #include "host/hooks.h"
+#include "host/large_pages.h"
 #include "host/machine_memory.h"
 #include "host/padding.h"
 #include "host/parameters.h"

@@ -3,7 +3,7 @@
 // another's as soon as its last reader has run.
 #define _POSIX_C_SOURCE 200809L
 #include "core/memory_plan.h"
-#include "host/machine_memory.h"
+#include "host/large_pages.h"
 #include "host/plugin.h"
 #include "host/run.h"
 
