@@ -117,6 +117,7 @@ static void read_plane(const plan *p, const float *channel, int first_row, int i
         }
         for (int x = 0; x < first; ++x)
             to[x] = 0;
+        if (j == 0) will_read(channel, ((size_t)p->h + (size_t)y) * (size_t)p->w, p->w);
         if (first < end)
             read_strided(channel + (size_t)y * (size_t)p->w + (first * s + column), s, end - first,
                          to + first);

@@ -140,7 +140,7 @@ static bool invert(const double *X, int k, bool is_lower, double *Y, double *scr
 // Matrix Anal. Appl. 30 (2008). It converges with any scale, so an estimate of the condition number will do
 // for theirs. VKD_SINGULAR where that is above what by_cholesky bears.
 static vkd_status by_newton(double *X, int k, bool is_lower, double *Y, double *scratch) {
-    const double largest_condition = 1e6, near = 1e-8 * sqrt(k); // the step that finds it squares it
+    const double largest_condition = 1e6, near = 1e-5 * sqrt(k); // the step that finds it squares it: 1e-10
     enum { MOST = 30 };
     double spread = 0, zeta = 0, moved; // the singular values of zeta X lie in [1/sqrt(spread), sqrt(spread)]
     for (int i = 0; i < MOST; ++i) {

@@ -14,7 +14,7 @@
 enum { GROUP = 128 / FILTERS, SMALL_GROUP = 64 / FILTERS, DEEP = 64, MANY = 1 << 17 };
 
 // Tiles of a block. Where every thread has a block of its own, the transformed block shall stay near it.
-enum { MOST_TILES = 208, FEW_TILES = 144, BLOCK_FLOATS = 320 * 1024 };
+enum { MOST_TILES = 208, FEW_TILES = 112, BLOCK_FLOATS = 320 * 1024 };
 
 typedef struct plan {
     int c, n; // channels from and to
