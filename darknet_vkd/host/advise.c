@@ -209,6 +209,7 @@ void vkd_advise(int argc, char **argv) {
     vkd_run_set_quiet(true);
     int at_once = images < pictures_at_once ? images : pictures_at_once;
     network *net = vkd_load_for_pictures(files[1], files[2], at_once, at_once);
+    vkd_of(net)->keeps_maps = true;
     load_teacher(net, files[1], &cfg);
     vkd_alike_list tables = vkd_alike_create(net, vkd_of(net)->teacher);
     if (!tables.count) vkd_fail("%s: no layer has a grid that one of the teacher's matches", files[1]);

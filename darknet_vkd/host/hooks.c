@@ -4,7 +4,6 @@
 #include "core/schedule.h"
 #include "core/tap_merge.h"
 #include "host/calibrate.h"
-#include "host/large_pages.h"
 #include "host/parameters.h"
 #include "host/plugin.h"
 #include "host/run.h"
@@ -191,7 +190,6 @@ void vkd_synced(network **nets, int count) {
 
 void vkd_resized(network *net) {
     vkd_plugin *plugin = vkd_of(net);
-    vkd_use_large_pages_for_maps(net);
     if (!plugin || !plugin->teacher) return;
     if (!plugin->teacher_input) {
         vkd_teacher_resize(plugin->teacher, net->w, net->h);

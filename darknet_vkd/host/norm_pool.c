@@ -11,8 +11,9 @@ static float slope_of(const layer *l) {
     return l->activation == LINEAR ? 1 : l->activation == LEAKY ? 0.1f : l->activation == RELU ? 0 : -1;
 }
 
-static bool is_tapped(const network *net, int i) {
+static bool is_looked_at(const network *net, int i) { // by the plugin
     const vkd_plugin *plugin = vkd_of(net);
+    if (plugin && plugin->keeps_maps) return true;
     for (int t = 0; plugin && t < plugin->tap_count; ++t)
         if (vkd_student_layer(net, t) == &net->layers[i]) return true;
     return false;
@@ -26,7 +27,7 @@ static bool is_read_elsewhere(const network *net, int i) {
         for (int k = 0; l->type == ROUTE && k < l->n; ++k)
             if (l->input_layers[k] == i) return true;
     }
-    return net->layers[i].truth || is_tapped(net, i);
+    return net->layers[i].truth || is_looked_at(net, i);
 }
 
 static vkd_norm_pool shape_of(const layer *l) {
@@ -46,8 +47,8 @@ int vkd_is_pooled(const network *net, int i) {
     const layer *l = &net->layers[i], *pool = l + 1;
     if (l->type != CONVOLUTIONAL || !l->batch_normalize || slope_of(l) < 0 || pool->type != MAXPOOL) return 0;
     const vkd_norm_pool s = shape_of(l);
-    return pool->size == 2 && pool->stride == 2 && pool->pad / 2 == 0 && vkd_norm_pool_serves(&s) &&
-           !is_read_elsewhere(net, i);
+    return pool->size == 2 && pool->stride == 2 && pool->out_h == l->out_h / 2 &&
+           pool->out_w == l->out_w / 2 && vkd_norm_pool_serves(&s) && !is_read_elsewhere(net, i);
 }
 
 // Of the layer of a pass, which may lie within another.
@@ -77,11 +78,16 @@ int vkd_convolve_for_pooling(const layer *l, const network *net) {
     return 1;
 }
 
+// Where the largest stood, in the room of the indexes that Darknet would keep.
+static uint8_t *winners(const layer *pool) {
+    return (uint8_t *)pool->indexes;
+}
+
 int vkd_norm_and_pool(const layer *pool, const network *net) {
     if (!vkd_is_pooled(net, net->index - 1)) return 0;
     const layer *l = &net->layers[net->index - 1];
     const vkd_norm_pool s = shape_of(l);
-    vkd_norm_pool_forward(&s, l->x, pool->output, (uint8_t *)pool->indexes);
+    vkd_norm_pool_forward(&s, l->x, pool->output, winners(pool));
     return 1;
 }
 
@@ -89,7 +95,7 @@ int vkd_norm_and_pool_backward(const layer *l, const network *net) {
     if (!norm_is_pooled(l, net)) return 0;
     const layer *pool = &net->layers[net->index + 1];
     const vkd_norm_pool s = shape_of(l);
-    vkd_norm_pool_backward(&s, l->x, pool->output, (const uint8_t *)pool->indexes, pool->delta, l->delta,
-                           l->scale_updates, l->bias_updates);
+    vkd_norm_pool_backward(&s, l->x, pool->output, winners(pool), pool->delta, l->delta, l->scale_updates,
+                           l->bias_updates);
     return 1;
 }

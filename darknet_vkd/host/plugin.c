@@ -6,7 +6,6 @@
 #include "core/foreground.h"
 #include "host/calibrate.h"
 #include "host/hooks.h"
-#include "host/large_pages.h"
 #include "host/machine_memory.h"
 #include "host/padding.h"
 #include "host/parameters.h"
@@ -50,7 +49,6 @@ static void refuse_bad_parameters(const network *net, const char *weights) {
 
 void vkd_network_loaded(network *net, const char *cfg, const char *weights, int clear) {
     if (weights && *weights) refuse_bad_parameters(net, weights);
-    vkd_use_large_pages_for_maps(net);
     vkd_plugin *plugin = allocate(1, sizeof *plugin);
     plugin->cfg_path = copy_text(cfg);
     plugin->weights_path = copy_text(weights);

@@ -17,6 +17,7 @@ typedef struct vkd_plugin {
     size_t seen;      // images the weights had seen when they were loaded
     bool attached;    // the cfg is read; taps and teacher exist if there are any
     bool only_looks;  // no training follows: what is missing is told by the command
+    bool keeps_maps;  // every layer's output is looked at, also one that only a pooling reads
     bool only_shapes; // nor are there weights: neither the teacher's nor a sidecar are read
     vkd_cfg cfg;
     const char *teacher_cfg, *teacher_weights; // in force: flag or cfg; NULL: no teacher

@@ -1,9 +1,8 @@
 // The memory of a frozen teacher: its weights, and one block that its layers share. Their workspace is at its
 // start, and outputs lie where no workspace is needed and no other output lives: an output's place is
 // another's as soon as its last reader has run.
-#define _POSIX_C_SOURCE 200809L
+#define _DEFAULT_SOURCE // madvise
 #include "core/memory_plan.h"
-#include "host/large_pages.h"
 #include "host/plugin.h"
 #include "host/run.h"
 
@@ -11,6 +10,9 @@
 
 #ifdef __GLIBC__
 #include <malloc.h>
+#endif
+#ifdef __linux__
+#include <sys/mman.h>
 #endif
 
 // The block is measured in cache lines of so many floats.
@@ -143,12 +145,15 @@ static void share(network *net, const vkd_lifetime *life, const size_t *offset) 
     net->output = net->layers[net->n - 1].output;
 }
 
+// In large pages where the system has them: a product walks through several of the small ones' worth at once.
 static float *allocate_block(size_t bytes) {
-    const size_t page = (size_t)2 << 20; // a large one
+    const size_t page = (size_t)2 << 20;
     if (bytes < page) return aligned_alloc(LINE * sizeof(float), bytes);
     bytes = (bytes + page - 1) / page * page;
     float *block = aligned_alloc(page, bytes);
-    vkd_use_large_pages(block, bytes);
+#ifdef MADV_HUGEPAGE
+    if (block) madvise(block, bytes, MADV_HUGEPAGE); // or not: it is advice
+#endif
     return block;
 }
 

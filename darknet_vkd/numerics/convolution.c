@@ -67,9 +67,8 @@ bool vkd_convolution_forward(const vkd_convolution *s, const float *weights, con
     const method m = forward_method(s);
     if (m == DIRECT) return !vkd_direct_forward(s, weights, x, batch, y, ending, workspace);
     if (m != WINOGRAD || vkd_winograd_forward(s, weights, x, batch, y, ending, workspace)) return false;
-    const int out_h = (s->h + 2 * s->pad - s->size) / s->stride + 1,
-              out_w = (s->w + 2 * s->pad - s->size) / s->stride + 1;
-    if (ending->moments) vkd_moments_of_rows(y, batch * s->n * out_h, out_w, ending->moments);
+    // Winograd's output is of the input's grid.
+    if (ending->moments) vkd_moments_of_rows(y, batch * s->n * s->h, s->w, ending->moments);
     return true;
 }
 

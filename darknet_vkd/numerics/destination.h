@@ -15,18 +15,17 @@ typedef struct destination {
     bool add; // y += the sums and nothing else
 } destination;
 
-// Bring a row near that is needed soon, `ahead` floats behind another. A channel's rows are a short run of
-// memory and the next channel's are far from them: the processor does not find them by itself. Nothing has to
-// be there.
-static inline void will_read(const float *row, size_t ahead, int count) {
-    enum { LINE_BYTES = 64 };
+// Bring a row near that is needed soon. A channel's rows are a short run of memory and the next channel's are
+// far from them: the processor does not find them by itself. Nothing has to be there.
+enum { LINE_BYTES = 64 };
+
+static inline void will_read(const float *row, size_t ahead, int count) { // `ahead` floats behind row
     const uintptr_t from = (uintptr_t)row + ahead * sizeof *row;
     for (uintptr_t i = 0; i < (uintptr_t)count * sizeof *row; i += LINE_BYTES)
         __builtin_prefetch((const void *)(from + i), 0, 2);
 }
 
 static inline void will_write(const destination *d, size_t at, int count) {
-    enum { LINE_BYTES = 64 };
     const uintptr_t from = (uintptr_t)d->y + at * sizeof *d->y;
     for (uintptr_t i = 0; i < (uintptr_t)count * sizeof *d->y; i += LINE_BYTES)
         __builtin_prefetch((const void *)(from + i), 1, 2);

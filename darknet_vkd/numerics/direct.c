@@ -97,7 +97,7 @@ static void read_strided(const float *restrict x, int step, int count, float *re
         for (int i = 0; i < count; ++i)
             to[i] = x[i];
     else if (step == 2 && count >= LANES)
-        for (int i = 0; i<count; i = i + 2 * LANES> count && i + LANES < count ? count - LANES : i + LANES)
+        for (int i = 0; i < count; i = next_of(i, LANES, count))
             *(lanes *)(to + i) = every_second(x + 2 * i);
     else
         for (int i = 0; i < count; ++i)

@@ -30,6 +30,12 @@ static inline void *whole_line(float *workspace) {
     return beyond ? workspace + LANES - beyond : workspace;
 }
 
+// Where the next `step` values of `count` begin after those at i: the last overlap those before, where there
+// are as many.
+static inline int next_of(int i, int step, int count) {
+    return i + step < count && i + 2 * step > count ? count - step : i + step;
+}
+
 static inline int panels_of(int filters) {
     return round_up(filters, FILTERS) / FILTERS;
 }

@@ -5,11 +5,16 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "numerics/lanes.h"
 #include "numerics/parallel.h"
 
 // Rows are taken SIDE windows at a time; what is left of a row overlaps what was done. Memory bounds all of
 // this, not the width of a vector.
 enum { SIDE = 8, NO_WINNER = 4 };
+
+// Where the machine has no such vectors the compiler makes them of smaller ones, and warns of calls with
+// them, which there are none of: what takes a vector is inlined.
+#pragma GCC diagnostic ignored "-Wpsabi"
 
 typedef float floats __attribute__((vector_size(SIDE * sizeof(float))));
 typedef int32_t ints __attribute__((vector_size(SIDE * sizeof(int32_t))));
@@ -42,13 +47,19 @@ INLINE ints choose_int(ints mask, ints yes, ints no) {
     return (mask & yes) | (~mask & no);
 }
 
+#ifdef __clang__
+#define SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#else // GCC has that one from version 12 on
+#define SHUFFLE(a, b, ...) __builtin_shuffle(a, b, (ints){__VA_ARGS__})
+#endif
+
 // Of 2 SIDE values in a row, those at even and at odd places.
 INLINE floats evens(floats a, floats b) {
-    return __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14);
+    return SHUFFLE(a, b, 0, 2, 4, 6, 8, 10, 12, 14);
 }
 
 INLINE floats odds(floats a, floats b) {
-    return __builtin_shufflevector(a, b, 1, 3, 5, 7, 9, 11, 13, 15);
+    return SHUFFLE(a, b, 1, 3, 5, 7, 9, 11, 13, 15);
 }
 
 bool vkd_norm_pool_serves(const vkd_norm_pool *s) {
@@ -75,11 +86,6 @@ static constants constants_of(const vkd_norm_pool *s, int c) {
 // Of channel c of image b, at full size or pooled.
 static size_t plane_at(const vkd_norm_pool *s, int b, int c, size_t size) {
     return ((size_t)b * (size_t)s->channels + (size_t)c) * size;
-}
-
-// Where the next SIDE windows of `count` begin after those at j: at the end they overlap.
-INLINE int next(int j, int count) {
-    return j + SIDE < count && j + 2 * SIDE > count ? count - SIDE : j + SIDE;
 }
 
 INLINE void challenge(floats value, int place, floats *best, ints *who) {
@@ -115,7 +121,7 @@ void vkd_norm_pool_forward(const vkd_norm_pool *s, const float *x, float *y, uin
             const float *top = x + plane_at(s, b, c, full);
             size_t to = plane_at(s, b, c, pooled);
             for (int i = 0; i < s->h / 2; ++i, top += 2 * w, to += w / 2)
-                for (int j = 0; j < count; j = next(j, count))
+                for (int j = 0; j < count; j = next_of(j, SIDE, count))
                     pool_windows(&k, top + 2 * j, top + w + 2 * j, y + to + j, winner + to + j);
         }
     }
@@ -162,10 +168,9 @@ INLINE void spread_windows(const constants *k, const float *x, size_t w, const f
                            const uint8_t *winner, const float *dy, float *dx) {
     const ints who = load_winners(winner);
     const floats d = delta_of(k, y, dy) * k->by_delta;
-    const floats d0 = __builtin_shufflevector(d, d, 0, 0, 1, 1, 2, 2, 3, 3),
-                 d1 = __builtin_shufflevector(d, d, 4, 4, 5, 5, 6, 6, 7, 7);
-    const ints who0 = __builtin_shufflevector(who, who, 0, 0, 1, 1, 2, 2, 3, 3),
-               who1 = __builtin_shufflevector(who, who, 4, 4, 5, 5, 6, 6, 7, 7);
+    const floats d0 = SHUFFLE(d, d, 0, 0, 1, 1, 2, 2, 3, 3), d1 = SHUFFLE(d, d, 4, 4, 5, 5, 6, 6, 7, 7);
+    const ints who0 = SHUFFLE(who, who, 0, 0, 1, 1, 2, 2, 3, 3),
+               who1 = SHUFFLE(who, who, 4, 4, 5, 5, 6, 6, 7, 7);
     spread_row(k, x, who0, who1, d0, d1, 0, dx);
     spread_row(k, x + w, who0, who1, d0, d1, 2, dx + w);
 }
@@ -190,7 +195,7 @@ void vkd_norm_pool_backward(const vkd_norm_pool *s, const float *x, const float 
             size_t at = plane_at(s, b, c, full / 4);
             for (int i = 0; i < s->h / 2; ++i, top += 2 * w, at += w / 2) {
                 floats row_sum = {0}, row_product = {0};
-                for (int j = 0, end = 0; j < count; end = j + SIDE, j = next(j, count))
+                for (int j = 0, end = 0; j < count; end = j + SIDE, j = next_of(j, SIDE, count))
                     sum_windows(&k, top + 2 * j, top + w + 2 * j, y + at + j, winner + at + j, dy + at + j,
                                 end - j, &row_sum, &row_product);
                 sum += total(row_sum);
@@ -203,7 +208,7 @@ void vkd_norm_pool_backward(const vkd_norm_pool *s, const float *x, const float 
         for (int b = 0; b < s->batch; ++b) {
             size_t top = plane_at(s, b, c, full), at = plane_at(s, b, c, full / 4);
             for (int i = 0; i < s->h / 2; ++i, top += 2 * w, at += w / 2)
-                for (int j = 0; j < count; j = next(j, count))
+                for (int j = 0; j < count; j = next_of(j, SIDE, count))
                     spread_windows(&k, x + top + 2 * j, w, y + at + j, winner + at + j, dy + at + j,
                                    dx + top + 2 * j);
         }

@@ -60,6 +60,26 @@ diagonal() {
 check advise_of_itself_is_one diagonal
 check advise_of_itself_takes_the_last_before_the_head row twin '^teacher_from=2$'
 
+# Fresh weights take the batch's statistics, as in training, where a layer's map may be left to the pooling behind it: not
+# here. A [route] that nobody reads is a reader all the same.
+pooled_student() {
+    net 20 "${teacher_keys[@]}"
+    conv 4 2 3 leaky bn
+    printf '\n[maxpool]\nsize=2\nstride=2\n%b' "$1"
+    conv 6 1 3 leaky bn
+    conv 14 1 1 linear
+    yolo
+}
+pooled_student '' >pooled.cfg
+pooled_student '\n[route]\nlayers=0\n\n[route]\nlayers=1\n' >read.cfg
+check advise_pooled advise pooled d.data pooled.cfg -seed 2
+check advise_read advise read d.data read.cfg -seed 2
+map_is_kept() {
+    cat pooled.said read.said
+    [ -n "$(grep '^    0 conv' pooled.said)" ] && [ "$(grep '^    0 conv' pooled.said)" = "$(grep '^    0 conv' read.said)" ]
+}
+check advise_keeps_the_map_before_a_pooling map_is_kept
+
 # No head, padding beside the pictures, a teacher of its own size, flags.
 {
     net 20 | sed 's/^width=32/width=64/'

@@ -284,6 +284,36 @@ static void shapes_beyond_int(void **state) {
     assert_int_equal(vkd_winograd_forward(&one, x, x, INT_MAX, x, &(vkd_ending){0}, x), VKD_INVALID_ARGUMENT);
 }
 
+// By either method: the mean and the squares of each row of y.
+static void moments_of_the_rows(void **state) {
+    (void)state;
+    const shape some[] = {
+        {3, 16, 18, 9, 3, 1, 1, 2}, {3, 11, 13, 5, 3, 2, 1, 3}, {32, 20, 24, 32, 3, 1, 1, 2}};
+    for (size_t i = 0; i < COUNT(some); ++i) {
+        work k = make(some[i], 2);
+        assert_int_equal(vkd_winograd_serves(&k.s), i == 2);
+        const int rows = some[i].batch * some[i].n * k.out_h;
+        float *moments = floats(2 * (size_t)rows);
+        for (int r = 0; r < 2 * rows; ++r)
+            moments[r] = NAN;
+        assert_true(vkd_convolution_forward(&k.s, k.weights, k.x, some[i].batch, k.y,
+                                            &(vkd_ending){.moments = moments},
+                                            room(&k, vkd_convolution_workspace(&k.s))));
+        for (int r = 0; r < rows; ++r) {
+            const float *row = k.y + r * k.out_w;
+            double mean = 0, square = 0;
+            for (int x = 0; x < k.out_w; ++x)
+                mean += row[x] / (double)k.out_w;
+            for (int x = 0; x < k.out_w; ++x)
+                square += (row[x] - mean) * (row[x] - mean);
+            assert_below(fabs(moments[2 * r] - mean), 8 * EPS32 * sqrt(square));
+            assert_below(fabs(moments[2 * r + 1] - square), 8 * EPS32 * square);
+        }
+        free(moments);
+        drop(&k);
+    }
+}
+
 // A frozen network's layer needs no room for gradients, and a layer with stride none for the adjoint.
 static void workspace_of_the_methods_alone(void **state) {
     (void)state;
@@ -402,6 +432,7 @@ int main(void) {
         cmocka_unit_test(methods_agree),
         cmocka_unit_test(gradient_of_an_infinite_pixel),
         cmocka_unit_test(shapes_beyond_int),
+        cmocka_unit_test(moments_of_the_rows),
         cmocka_unit_test(workspace_of_the_methods_alone),
         cmocka_unit_test(fewer_threads_within_a_limit),
     };
