@@ -16,7 +16,9 @@ typedef struct destination {
 } destination;
 
 // Bring a row near that is needed soon. A channel's rows are a short run of memory and the next channel's are
-// far from them: the processor does not find them by itself. Nothing has to be there.
+// far from them: the processor does not find them by itself. Nothing has to be there, which is why these are
+// addresses and no pointers.
+// NOLINTBEGIN(performance-no-int-to-ptr)
 enum { LINE_BYTES = 64 };
 
 static inline void will_read(const float *row, size_t ahead, int count) { // `ahead` floats behind row
@@ -31,6 +33,7 @@ static inline void will_write(const destination *d, size_t at, int count) {
         __builtin_prefetch((const void *)(from + i), 1, 2);
     if (d->ending.residual) will_read(d->ending.residual, at, count);
 }
+// NOLINTEND(performance-no-int-to-ptr)
 
 // Bias and epilogue of sums of channel n, rows of pixels and what stands between them: long runs are done
 // faster than the rows.

@@ -38,6 +38,16 @@ INLINE ints load_winners(const uint8_t *x) {
     return __builtin_convertvector(v, ints);
 }
 
+INLINE floats each(float value) {
+    const floats zeros = {0};
+    return zeros + value;
+}
+
+INLINE ints each_int(int value) {
+    const ints zeros = {0};
+    return zeros + value;
+}
+
 // By the bits of a comparison: all of them or none.
 INLINE floats choose(ints mask, floats yes, floats no) {
     return (floats)((mask & (ints)yes) | (~mask & (ints)no));
@@ -73,7 +83,7 @@ typedef struct constants {
 } constants;
 
 static double deviation_of(const vkd_norm_pool *s, int c) {
-    return sqrt(s->variance[c]) + 1e-6;
+    return sqrt((double)s->variance[c]) + 1e-6;
 }
 
 static constants constants_of(const vkd_norm_pool *s, int c) {
@@ -90,7 +100,7 @@ static size_t plane_at(const vkd_norm_pool *s, int b, int c, size_t size) {
 
 INLINE void challenge(floats value, int place, floats *best, ints *who) {
     const ints larger = value > *best;
-    *who = choose_int(larger, (ints){0} + place, *who);
+    *who = choose_int(larger, each_int(place), *who);
     *best = choose(larger, value, *best);
 }
 
@@ -100,8 +110,8 @@ INLINE void pool_windows(const constants *k, const float *top, const float *bott
                  b = (load(top + SIDE) - k->mean) * k->factor + k->bias,
                  c = (load(bottom) - k->mean) * k->factor + k->bias,
                  d = (load(bottom + SIDE) - k->mean) * k->factor + k->bias;
-    floats best = (floats){0} - FLT_MAX;
-    ints who = (ints){0} + NO_WINNER;
+    floats best = each(-FLT_MAX);
+    ints who = each_int(NO_WINNER);
     challenge(evens(a, b), 0, &best, &who);
     challenge(odds(a, b), 1, &best, &who);
     challenge(evens(c, d), 2, &best, &who);
@@ -129,7 +139,7 @@ void vkd_norm_pool_forward(const vkd_norm_pool *s, const float *x, float *y, uin
 
 // d: the gradient before the activation, at the windows' winners.
 INLINE floats delta_of(const constants *k, const float *y, const float *dy) {
-    return load(dy) * choose(load(y) > 0, (floats){0} + 1, (floats){0} + k->slope);
+    return load(dy) * choose(load(y) > 0, each(1), each(k->slope));
 }
 
 // *sum += d, *product += d (x - mean), but for `done` of the windows.
@@ -143,7 +153,7 @@ INLINE void sum_windows(const constants *k, const float *top, const float *botto
     value = choose(who == 0, evens(a, b), value);
     const floats d = (floats)((ints)delta_of(k, y, dy) & (who != NO_WINNER) & (place >= done));
     *sum += d;
-    *product += choose(d == 0, (floats){0}, d * (value - k->mean));
+    *product += choose(d == 0, each(0), d * (value - k->mean));
 }
 
 INLINE float total(floats v) {

@@ -11,7 +11,7 @@
 // For a loop that may be short: waking a thread costs as much as some ten thousand values.
 #define VKD_PARALLEL_FOR_VALUES(count) VKD_PRAGMA(omp parallel for schedule(static) if ((count) >= 1 << 15))
 // A sum whose terms may be added in another order, several at a time.
-#define VKD_SIMD_SUM(sum) VKD_PRAGMA(omp simd reduction(+ : sum))
+#define VKD_SIMD_SUM(sum) VKD_PRAGMA(omp simd reduction(+ : sum)) // NOLINT(bugprone-macro-parentheses)
 #else
 #define VKD_PARALLEL_FOR
 #define VKD_PARALLEL_FOR_ON(count)     (void)(count);

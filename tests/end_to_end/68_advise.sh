@@ -76,7 +76,7 @@ check advise_pooled advise pooled d.data pooled.cfg -seed 2
 check advise_read advise read d.data read.cfg -seed 2
 map_is_kept() {
     cat pooled.said read.said
-    [ -n "$(grep '^    0 conv' pooled.said)" ] && [ "$(grep '^    0 conv' pooled.said)" = "$(grep '^    0 conv' read.said)" ]
+    grep -q '^    0 conv' pooled.said && [ "$(grep '^    0 conv' pooled.said)" = "$(grep '^    0 conv' read.said)" ]
 }
 check advise_keeps_the_map_before_a_pooling map_is_kept
 
