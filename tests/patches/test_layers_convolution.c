@@ -10,14 +10,12 @@
 #include <cmocka.h>
 #include <float.h>
 #include <math.h>
-#ifdef _OPENMP
-#include <omp.h>
-#endif
 
 #include "col2im.h"
 #include "convolutional_layer.h"
 #include "darknet.h"
 #include "im2col.h"
+#include "numerics/parallel.h"
 
 static uint64_t state = 1;
 
@@ -44,14 +42,6 @@ static float *copy_floats(const float *a, size_t n) {
     assert_non_null(b);
     memcpy(b, a, n * sizeof *b);
     return b;
-}
-
-static void set_threads(int n) {
-#ifdef _OPENMP
-    omp_set_num_threads(n);
-#else
-    (void)n;
-#endif
 }
 
 struct shape {
@@ -171,7 +161,7 @@ static void check_convolution(struct shape s) {
 static void test_convolution(void **unused) {
     (void)unused;
     for (int threads = 1; threads <= 3; threads++) {
-        set_threads(threads);
+        vkd_limit_threads(threads);
         for (int i = 0; i < 60; i++)
             check_convolution(random_shape());
     }
@@ -186,7 +176,7 @@ static void test_blocks(void **unused) {
                         {1, 6, 90, 70, 5, 1, 1, 1, 0},
                         {4, 24, 40, 33, 2, 1, 3, 2, 1}};
     for (int threads = 1; threads <= 3; threads++) {
-        set_threads(threads);
+        vkd_limit_threads(threads);
         for (size_t i = 0; i < sizeof s / sizeof *s; i++)
             check_convolution(s[i]);
     }
@@ -196,7 +186,7 @@ static void test_blocks(void **unused) {
 static void test_pointwise_stride_and_padding(void **unused) {
     (void)unused;
     for (int threads = 1; threads <= 3; threads++) {
-        set_threads(threads);
+        vkd_limit_threads(threads);
         check_convolution((struct shape){3, 4, 9, 7, 5, 1, 1, 2, 0});
         check_convolution((struct shape){3, 4, 9, 7, 5, 1, 1, 1, 2});
         check_convolution((struct shape){1, 4, 9, 7, 6, 2, 1, 3, 1});
@@ -208,10 +198,10 @@ static void test_pointwise_stride_and_padding(void **unused) {
 static void test_more_threads_later(void **unused) {
     (void)unused;
     struct shape s = {5, 3, 11, 13, 4, 1, 3, 1, 1};
-    set_threads(1);
+    vkd_limit_threads(1);
     convolutional_layer l =
         make_convolutional_layer(s.batch, s.h, s.w, s.c, s.n, 1, 3, 1, 1, LINEAR, 0, 0, 0, 0);
-    set_threads(3);
+    vkd_limit_threads(3);
     size_t guarded = l.workspace_size / sizeof(float);
     network net = {0};
     net.input = random_floats((size_t)(s.batch * l.inputs));
@@ -231,7 +221,7 @@ static void test_more_threads_later(void **unused) {
 static void test_repeatable(void **unused) {
     (void)unused;
     for (int threads = 1; threads <= 3; threads++) {
-        set_threads(threads);
+        vkd_limit_threads(threads);
         convolutional_layer l = make_convolutional_layer(7, 24, 24, 8, 16, 1, 3, 1, 1, LINEAR, 0, 0, 0, 0);
         network net = {0};
         size_t inputs = (size_t)(7 * l.inputs), n = (size_t)l.nweights;

@@ -10,14 +10,12 @@
 #include <cmocka.h>
 #include <float.h>
 #include <math.h>
-#ifdef _OPENMP
-#include <omp.h>
-#endif
 
 #include "activations.h"
 #include "batchnorm_layer.h"
 #include "convolutional_layer.h"
 #include "darknet.h"
+#include "numerics/parallel.h"
 
 static uint64_t state = 3;
 
@@ -34,14 +32,6 @@ static float *random_floats(size_t n) {
     return a;
 }
 
-static void set_threads(int n) {
-#ifdef _OPENMP
-    omp_set_num_threads(n);
-#else
-    (void)n;
-#endif
-}
-
 static const ACTIVATION all[] = {LOGISTIC, RELU, RELIE, LINEAR, RAMP,    TANH,  PLSE,
                                  LEAKY,    ELU,  LOGGY, STAIR,  HARDTAN, LHTAN, SELU};
 
@@ -50,7 +40,7 @@ static void test_activation_arrays(void **unused) {
     (void)unused;
     int sizes[] = {1, 15, 1000, 70001};
     for (int threads = 1; threads <= 3; threads++) {
-        set_threads(threads);
+        vkd_limit_threads(threads);
         for (size_t k = 0; k < sizeof all / sizeof *all; k++)
             for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++) {
                 size_t n = (size_t)sizes[s];
@@ -185,7 +175,7 @@ static void test_batchnorm_layer(void **unused) {
     int shapes[][4] = {{1, 1, 3, 3},   {5, 4, 7, 9}, {2, 3, 1, 2},
                        {5, 6, 50, 61}, {3, 5, 1, 1}, {1, 2, 190, 191}};
     for (int threads = 1; threads <= 3; threads++) {
-        set_threads(threads);
+        vkd_limit_threads(threads);
         for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
             for (int train = 0; train < 2; train++) {
                 int *s = shapes[i];
@@ -216,7 +206,7 @@ static void check_convolution(int batch, int c, int h, int w, ACTIVATION a, int 
 static void test_convolution(void **unused) {
     (void)unused;
     for (int threads = 1; threads <= 3; threads++) {
-        set_threads(threads);
+        vkd_limit_threads(threads);
         for (int train = 0; train < 2; train++) {
             check_convolution(5, 4, 7, 9, LEAKY, train);
             check_convolution(1, 3, 13, 11, LOGISTIC, train);
@@ -229,7 +219,7 @@ static void test_convolution(void **unused) {
 /* A float sum over 4 million values near 1000 loses its digits; the sums in blocks keep them. */
 static void test_large_batch_keeps_digits(void **unused) {
     (void)unused;
-    set_threads(2);
+    vkd_limit_threads(2);
     layer l = make_batchnorm_layer(4, 1000, 1000, 1);
     network net = {0};
     net.train = 1;

@@ -9,14 +9,12 @@
 #include <cmocka.h>
 #include <float.h>
 #include <math.h>
-#ifdef _OPENMP
-#include <omp.h>
-#endif
 
 #include "blas.h"
 #include "convolutional_layer.h"
 #include "darknet.h"
 #include "maxpool_layer.h"
+#include "numerics/parallel.h"
 
 static uint64_t state = 5;
 
@@ -42,14 +40,6 @@ static float *copy_floats(const float *a, size_t n) {
     assert_non_null(b);
     memcpy(b, a, n * sizeof *b);
     return b;
-}
-
-static void set_threads(int n) {
-#ifdef _OPENMP
-    omp_set_num_threads(n);
-#else
-    (void)n;
-#endif
 }
 
 /* Few distinct values, so that ties are common: the first of equals, row by row, must win. */
@@ -89,7 +79,7 @@ static void check_maxpool(int batch, int c, int h, int w, int size, int stride, 
 static void test_maxpool(void **unused) {
     (void)unused;
     for (int threads = 1; threads <= 3; threads++) {
-        set_threads(threads);
+        vkd_limit_threads(threads);
         for (int run = 0; run < 100; run++) {
             int size = between(1, 4), batch = between(0, 1) ? 5 : 1;
             check_maxpool(batch, between(1, 4), between(size, 17), between(size, 17), size, between(1, 3),
@@ -129,7 +119,7 @@ static void test_vectors(void **unused) {
     (void)unused;
     int sizes[] = {0, 1, 17, 1000, 70003, 200001};
     for (int threads = 1; threads <= 3; threads++) {
-        set_threads(threads);
+        vkd_limit_threads(threads);
         for (int step = 1; step <= 3; step += 2)
             for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++) {
                 int n = sizes[s];
@@ -161,7 +151,7 @@ static void test_biases(void **unused) {
     (void)unused;
     int shapes[][3] = {{1, 1, 1}, {5, 3, 7}, {5, 7, 3001}, {1, 2, 90000}};
     for (int threads = 1; threads <= 3; threads++) {
-        set_threads(threads);
+        vkd_limit_threads(threads);
         for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++) {
             int batch = shapes[s][0], n = shapes[s][1], size = shapes[s][2], rows = batch * n;
             size_t all = (size_t)rows * (size_t)size;
@@ -224,7 +214,7 @@ static void check_shortcut(int batch, int w1, int h1, int c1, int w2, int h2, in
 static void test_upsample_and_shortcut(void **unused) {
     (void)unused;
     for (int threads = 1; threads <= 3; threads++) {
-        set_threads(threads);
+        vkd_limit_threads(threads);
         check_upsample(1, 1, 1, 1, 2);
         check_upsample(5, 3, 7, 9, 2);
         check_upsample(2, 3, 5, 4, 3);

@@ -1,23 +1,12 @@
 /* [yolo] on all threads (patch 367): the same bits as on one, where the loops are Darknet's own. */
 #include "host/small_nets.h"
 
+#include "numerics/parallel.h"
 #include "numerics/support.h"
-
-#ifdef _OPENMP
-#include <omp.h>
-#endif
 
 #define YOLO                                                                                                 \
     "[yolo]\nmask=0,1\nanchors=6,6, 9,12, 20,30\nclasses=3\nnum=3\nignore_thresh=.5\ntruth_thresh=.8\n\n"
 #define STUDENT NET(7, 96, 96) "[maxpool]\nsize=2\nstride=2\n\n" CONV(16, 1, 1, linear) YOLO
-
-static void set_threads(int n) {
-#ifdef _OPENMP
-    omp_set_num_threads(n);
-#else
-    (void)n;
-#endif
-}
 
 static float logistic(double x) {
     return (float)(1 / (1 + exp(-x)));
@@ -51,7 +40,7 @@ static void same_on_all_threads(void **state) {
     vkd_rng rng;
     vkd_rng_seed(&rng, 9, 0, 0);
     fill_normal(&rng, net->input, n, 0, 0.3);
-    set_threads(1);
+    vkd_limit_threads(1);
     l->forward(*l, *net);
     float *output = copy_floats(l->output, n), *delta = copy_floats(l->delta, n), cost = *l->cost;
     /* All branches: ignored boxes, boxes that are a truth's, and the others. */
@@ -68,7 +57,7 @@ static void same_on_all_threads(void **state) {
     }
     assert_true(ignored > 10 && wanted > 10 && other > 10);
     for (int threads = 2; threads <= 5; ++threads) {
-        set_threads(threads);
+        vkd_limit_threads(threads);
         memset(l->output, 1, n * sizeof(float));
         memset(l->delta, 1, n * sizeof(float));
         l->forward(*l, *net);
