@@ -20,6 +20,22 @@ typedef float lanes __attribute__((vector_size(LANES * sizeof(float)), aligned(s
 typedef int lane_numbers __attribute__((vector_size(LANES * sizeof(int))));
 #endif
 
+// Keeps a vector in its register: the compiler would rather load it anew for every product.
+#if defined __AVX512F__
+#define HOLD(v) __asm__("" : "+v"(v))
+#elif defined __x86_64__
+#define HOLD(v) __asm__("" : "+x"(v))
+#else
+#define HOLD(v) (void)(v)
+#endif
+
+#define INLINE static inline __attribute__((always_inline))
+#define UNROLL _Pragma("GCC unroll 16")
+
+static inline int clamp(int x, int low, int high) {
+    return x < low ? low : x > high ? high : x;
+}
+
 static inline int round_up(int x, int step) {
     return (x + step - 1) / step * step;
 }

@@ -20,8 +20,6 @@ typedef float floats __attribute__((vector_size(SIDE * sizeof(float))));
 typedef int32_t ints __attribute__((vector_size(SIDE * sizeof(int32_t))));
 typedef uint8_t bytes __attribute__((vector_size(SIDE)));
 
-#define INLINE static inline __attribute__((always_inline))
-
 INLINE floats load(const float *x) {
     floats v;
     memcpy(&v, x, sizeof v);

@@ -8,18 +8,6 @@
 
 #include "numerics/lanes.h"
 
-// Keeps a vector in its register: the compiler would rather load it anew for every product.
-#if defined __AVX512F__
-#define HOLD(v) __asm__("" : "+v"(v))
-#elif defined __x86_64__
-#define HOLD(v) __asm__("" : "+x"(v))
-#else
-#define HOLD(v) (void)(v)
-#endif
-
-#define INLINE static inline __attribute__((always_inline))
-#define UNROLL _Pragma("GCC unroll 16")
-
 // out (FILTERS,count vectors), rows `step` apart, = panel' x, or += : the panel (weights,FILTERS), and weight
 // t meets the pixels from offsets[t] on.
 INLINE void multiply(const int count, const float *x, const int *offsets, const float *panel, int weights,

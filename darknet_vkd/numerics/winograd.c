@@ -25,10 +25,6 @@ typedef struct plan {
     int group; // panels, at most
 } plan;
 
-static int clamp(int x, int low, int high) {
-    return x < low ? low : x > high ? high : x;
-}
-
 static plan make_plan(const vkd_convolution *s, int c, int n) {
     plan p = {
         .c = c, .n = n, .h = s->h, .w = s->w, .threads = s->threads, .many = (size_t)c * (size_t)n > MANY};
