@@ -246,7 +246,7 @@ $(BUILD)/obj/darknet_vkd/host/%.c.o: darknet_vkd/host/%.c $(BUILD)/flags | $(HOS
 	$(Q)$(CC) $(VKD_CFLAGS) $(HOST_CFLAGS) -MMD -MP -c $< -o $@
 
 # a * b + c in one rounding, which -std=c11 forbids by itself.
-$(foreach f,direct tiles winograd winograd_gradient,$(BUILD)/obj/darknet_vkd/numerics/$f.c.o): private VKD_CFLAGS += -ffp-contract=fast
+$(foreach f,direct direct_gradient tiles winograd winograd_gradient,$(BUILD)/obj/darknet_vkd/numerics/$f.c.o): private VKD_CFLAGS += -ffp-contract=fast
 $(BUILD)/obj/%.c.o: %.c $(BUILD)/flags_vkd | deps
 	@mkdir -p $(@D)
 	$(SAY)
