@@ -188,7 +188,7 @@ endif
 
 .PHONY: all tests test test-gpu test-on-gpu gpu-tests device-tests gpu-on-cpu cudnn-on-cpu kill-test soak lint
 .PHONY: asan tsan tsan-tests valgrind valgrind-run fuzz fuzzers coverage coverage-run
-.PHONY: demo demo-teacher demo-seeds study study-report coco-cfgs coco-check
+.PHONY: demo demo-teacher demo-seeds study study-deps study-report coco-cfgs coco-check
 .PHONY: bench bench-numerics bench-step bench-gpu bench-on-gpu profile clean deps FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -458,14 +458,16 @@ endif
 	@DARKNET="$(AT_DARKNET)" BUILD="$(AT_BUILD)" scripts/$(subst -,_,$@).sh
 
 # Trains what has no row in cfg/fashion/study.csv yet, and makes tables of the rows. STUDY_ARGS: --table, --seeds,
-# --jobs, --minutes; --plot FILE for the report.
-study: darknet
-ifneq ($(INSTALL_DEPS), 0)
-	@scripts/install_deps.sh demo bench
-endif
+# --jobs, --minutes; --plot FILE for the report, --readme README.md for the table there.
+study: darknet study-deps
 	@scripts/study.py run --darknet "$(AT_DARKNET)" $(STUDY_ARGS)
 
-study-report:
+study-deps:
+ifneq ($(INSTALL_DEPS), 0)
+	@scripts/install_deps.sh study
+endif
+
+study-report: study-deps
 	@scripts/study.py report $(STUDY_ARGS)
 
 # What a step costs: by its parts, beside PyTorch's, how it grows; then the demo's batches alone and distilled.

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what a step needs, from the Debian/Ubuntu archive the machine already uses.
-#   scripts/install_deps.sh [--check] [GROUP...]   GROUP: build, test, stock, dnn, demo, bench, opencv, fuzz, lint, coverage,
-#     valgrind
+#   scripts/install_deps.sh [--check] [GROUP...]   GROUP: build, test, stock, dnn, demo, study, bench, opencv, fuzz, lint,
+#     coverage, valgrind
 # Without a group: build, test, stock, dnn and demo. Asks dpkg first: when everything is there, nothing is run and the
 # network is not touched. --check installs nothing: it looks for headers and programs, wherever they are from, and names
 # in one line, with exit status 1, the packages that have what is missing.
@@ -12,6 +12,7 @@ packages_of() {
     build) echo gcc g++ make patch pkg-config xz-utils ca-certificates libopenblas-openmp-dev liblapacke-dev ;;
     test) echo libcmocka-dev unzip python3 python3-numpy python3-pil dataset-fashion-mnist ;;
     demo) echo python3 python3-numpy python3-pil python3-matplotlib dataset-fashion-mnist ;;
+    study) echo python3 python3-numpy python3-pil python3-scipy python3-matplotlib dataset-fashion-mnist ;;
     bench) echo python3 python3-numpy python3-scipy python3-torch ;;
     opencv) echo libopencv-dev ;;
     dnn) echo g++ libopencv-dnn-dev ;; # OpenCV's dnn module alone, to check exported students with
@@ -21,7 +22,7 @@ packages_of() {
     coverage) echo gcovr ;;
     valgrind) echo valgrind ;;
     *)
-        echo "install_deps.sh: unknown group \"$1\"; expected build, test, stock, dnn, demo, bench, opencv, fuzz, lint, coverage or valgrind" >&2
+        echo "install_deps.sh: unknown group \"$1\"; expected build, test, stock, dnn, demo, study, bench, opencv, fuzz, lint, coverage or valgrind" >&2
         exit 2
         ;;
     esac

@@ -3,13 +3,16 @@
 
   study.py run [--table NAME ...] [--change KEYS ...] [--seeds N] [--jobs N] [--minutes N] [--curve]
   study.py list [--table NAME ...] [--change KEYS ...] [--seeds N]
-  study.py report [--plot FILE.png] [--curves FILE.png]
+  study.py report [--plot FILE.png] [--curves FILE.png] [--readme FILE.md]
 
-`--curve` measures AP at every checkpoint as well, and asks for that of rows that have none; `--curves` plots them.
-`--change "ratio=1 taps=8:15"` is a table of your own: the base setting with these keys changed. A table is a list of settings; a cell is a setting and a seed. `run` trains every cell that has no row in
+A table is a list of settings; a cell is a setting and a seed. `run` trains every cell that has no row in
 cfg/fashion/study.csv yet and appends one; it may be stopped and continued at any time and on another machine. Each
 training runs on one thread, so that its result does not depend on how many there are, and one runs on every processor.
 Runs of one seed share pictures, order, augmentation and initial weights, so that their difference is paired.
+
+`--change "ratio=1 taps=8:15"` is a table of your own: the base setting with these keys changed. `--curve` measures AP
+at every checkpoint as well, and asks for that of rows that have none; `--curves` plots them. `--readme` puts the rows
+in one table between the file's marks.
 """
 
 import argparse
@@ -85,9 +88,9 @@ TABLES = {
     "alone": ([alone()], 5),
     "result": table(5, "", FIRST, f"{FIRST} map=matrix_exp"),
     "maps": table(3, *MAPS, *(f"{FIRST} {m}" for m in MAPS)),
-    "teacher": table(3, "", "mode=none", "mode=layernorm",
-                     *(f"mode=whiten shrinkage={s}" for s in ("0.01", "0.05", "0.2")),
-                     "mode=whiten rank=64", "mode=whiten rank=32", "map=matrix_exp mode=whiten"),
+    "teacher": table(3, "", "mode=none", "mode=layernorm", "mode=whiten",
+                     *(f"mode=whiten shrinkage={s}" for s in ("0.01", "0.2")), "mode=whiten rank=64",
+                     "mode=whiten rank=32", "map=matrix_exp mode=whiten"),
     "student": table(3, *(f"student_norm={s}" for s in ("none", "gain", "standardize", "layernorm")),
                      f"{FIRST} student_norm=layernorm"),
     "loss": table(3, "", "map=matrix_exp", "map=matrix_exp loss=smooth_l1"),
@@ -95,12 +98,13 @@ TABLES = {
     "schedule": table(3, "", "ramp=constant", "ramp=cosine", "ramp=constant until=700", f"{FIRST} ramp=constant"),
     "foreground": table(3, "foreground=0", "foreground=0.5", "foreground=0.8", ""),
     "momentum": table(3, "momentum=0.5", "", "momentum=0.99"),
-    "taps": table(3, "", "taps=6:11", "taps=8:17,6:11/ratio=1", "taps=8:15", "pool=global foreground=0", f"{FIRST} taps=8:17,6:12",
-                  f"{FIRST} taps={HEAD}", f"{FIRST} taps=8:17,{HEAD}"),
+    "taps": table(3, "", *(f"taps={t}" for t in ("8:15", "8:14", "6:11", "8:17,6:11/ratio=1", "8:17,6:11/ratio=0.3")),
+                  "pool=global foreground=0", f"{FIRST} taps=8:17,6:12", f"{FIRST} taps={HEAD}",
+                  f"{FIRST} taps=8:17,{HEAD}"),
     "length": table(3, "batches=300", "", "batches=3000", "ratio=1 batches=3000", f"{FIRST} batches=3000"),
     "data": table(3, "", "data=20", "data=5"),
     "lead": ([teacher(500), teacher(1000)] + table(3, "teacher=500", "teacher=1000", "")[0], 3),
-    "rate": table(3, "learning_rate=0.01", "", "learning_rate=0.04"),
+    "rate": table(3, "learning_rate=0.01", "", "learning_rate=0.04", "steps=900,960"),
     "width": table(3, "width=50", "", "width=200", "width=200 taps=8:16"),
     "convergence": table(3, "", "map=matrix_exp", "map=linear", "mode=whiten"),
 }  # fmt: skip
@@ -340,7 +344,7 @@ def short(setting):
     if setting.startswith(("alone", "teacher ")):
         return setting
     words = dict(word.split("=", 1) for word in setting.split())
-    return " ".join(f"{k}={v}" for k, v in words.items() if BASE.get(k) != v or k == "map")
+    return " ".join(["distilled"] + [f"{k}={v}" for k, v in words.items() if BASE.get(k) != v])
 
 
 def summary(rows, setting):
@@ -360,54 +364,125 @@ def interval(values):
     return stats.t.ppf(0.975, len(values) - 1) * error, stats.ttest_1samp(values, 0).pvalue
 
 
-def report(options):
+def cells_of_row(rows, setting):
+    """A row of a table, and the bar of its difference: (mean, half of the interval), or None."""
+    aps, differences = summary(rows, setting)
+    sd = f"{statistics.stdev(aps.values()):.2f}" if len(aps) > 1 else ""
+    ap50 = statistics.mean(100 * float(r["ap50"]) for r in rows if r["setting"] == setting)
+    cells = [short(setting), str(len(aps)), f"{statistics.mean(aps.values()):.2f}", sd, f"{ap50:.2f}"]
+    if setting.startswith("alone") or not differences:
+        return cells + ["", "", ""], None
+    mean, (half, p) = statistics.mean(differences), interval(differences)
+    known = not math.isnan(half)
+    return cells + [f"{mean:+.2f}", f"±{half:.2f}" if known else "", f"{p:.2g}" if known else ""], (mean, half)
+
+
+def results():
+    """For each table that has rows: its name, its settings that have some, and what is to be said below."""
     rows = read_results()
-    bars, shown, notes = [], set(), {}
     tables = {name: settings for name, (settings, _) in TABLES.items()}
     named = {s for settings in tables.values() for s in settings}
     tables["others"] = sorted({row["setting"] for row in rows} - named)
-    rows, diverged = [r for r in rows if r["ap"]], [r["setting"] for r in rows if not r["ap"]]
+    measured, diverged = [r for r in rows if r["ap"]], [r["setting"] for r in rows if not r["ap"]]
+    found = []
     for name, settings in tables.items():
-        if lost := [s for s in settings if s in diverged]:
-            notes[name] = [f"{short(s)}: {diverged.count(s)} diverged" for s in lost]
-        known = [s for s in settings if any(r["setting"] == s for r in rows)]
-        if shown.issuperset(known):  # nothing yet, or what stands in the tables above
+        known = [s for s in settings if any(r["setting"] == s for r in measured)]
+        notes = [f"{short(s)}: {diverged.count(s)} diverged" for s in settings if s in diverged]
+        found.append((name, known, notes))
+    return measured, found
+
+
+HEADER = "setting | seeds | AP | sd | AP50 | over alone | 95 % | p |\n|" + "---|" * 8
+
+
+def line_of(cells):
+    return "| " + " | ".join(cells) + " |"
+
+
+def report(options):
+    rows, tables = results()
+    shown = set()
+    for name, settings, notes in tables:
+        if shown.issuperset(settings):  # nothing yet, or what stands in the tables above
             continue
-        shown.update(known)
-        print(f"\n{name}\n\n| setting | seeds | AP | sd | AP50 | over alone | 95 % | p |\n|---|---|---|---|---|---|---|---|")
-        for setting in known:
-            aps, differences = summary(rows, setting)
-            sd = statistics.stdev(aps.values()) if len(aps) > 1 else math.nan
-            ap50 = statistics.mean(100 * float(r["ap50"]) for r in rows if r["setting"] == setting)
-            line = f"| {short(setting)} | {len(aps)} | {statistics.mean(aps.values()):.2f} | {sd:.2f} | {ap50:.2f} |"
-            if not setting.startswith("alone") and differences:
-                half, p = interval(differences)
-                line += f" {statistics.mean(differences):+.2f} | ±{half:.2f} | {p:.2g} |"
-                bars.append((f"{name}: {short(setting)}", statistics.mean(differences), half))
-            else:
-                line += " | | |"
-            print(line.replace("±nan", "").replace("nan", ""))
-        for note in notes.get(name, []):
+        shown.update(settings)
+        print(f"\n{name}\n\n| {HEADER}")
+        for setting in settings:
+            print(line_of(cells_of_row(rows, setting)[0]))
+        for note in notes:
             print(f"\n{note}")
-    if options.plot and bars:
-        plot(bars, options.plot)
+    if options.plot:
+        plot(rows, tables, options.plot)
     if options.curves:
         plot_curves([r for r in rows if r["curve"]], options.curves)
+    if options.readme:
+        write_table(options.readme)
 
 
-def plot(bars, path):
+MARKS = "<!-- study: written by study.py report -->", "<!-- end of study -->"
+
+
+def write_table(path):
+    """All rows in one table, each setting where it comes first."""
+    rows, tables = results()
+    lines, shown = [f"| | {HEADER}---|"], set()
+    for name, settings, notes in tables:
+        new = [s for s in settings if s not in shown]
+        shown.update(new)
+        for i, setting in enumerate(new):
+            lines.append(line_of(["" if i else name] + cells_of_row(rows, setting)[0]))
+        lines += [line_of(["", note] + [""] * 7) for note in notes]
+    text = open(path).read()
+    before, rest = text.split(MARKS[0])
+    _, after = rest.split(MARKS[1])
+    with open(path, "w") as file:
+        file.write("\n".join([before + MARKS[0], "", *lines, "", MARKS[1] + after]))
+
+
+def panels(rows, tables):
+    """(name, [(label, mean, half of the interval)]) of each table that shows what no other one does."""
+    found = [(name, [(s, bar) for s in settings if (bar := cells_of_row(rows, s)[1])]) for name, settings, _ in tables]
+    for panel in list(found):
+        elsewhere = {s for other in found if other is not panel for s, _ in other[1]}
+        if elsewhere.issuperset(s for s, _ in panel[1]):
+            found.remove(panel)
+    label = lambda s: re.sub(r"(/[^ ,/]*){2,}", "/...", short(s).removeprefix("distilled").strip()) or "defaults"
+    return [(name, [(label(s), *bar) for s, bar in bars]) for name, bars in found]
+
+
+def plot(rows, tables, path):
+    """The gain of each setting over its student alone, table by table in two columns."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(figsize=(9, 1 + 0.3 * len(bars)))
-    labels, means, halves = zip(*bars[::-1])
-    errors = [0 if math.isnan(h) else h for h in halves]
-    axes.barh(labels, means, xerr=errors, color="#4477aa", ecolor="#222222", capsize=2)
-    axes.axvline(0, color="black", linewidth=0.8)
-    axes.set_xlabel("AP over the student alone, points (bars: 95 % confidence)")
-    axes.grid(axis="x", alpha=0.3)
+    found = panels(rows, tables)
+    lines = sum(1 + len(bars) for _, bars in found)
+    columns = [[], []]
+    for panel in found:
+        columns[sum(1 + len(bars) for _, bars in columns[0]) >= lines / 2].append(panel)
+    height = max(sum(1 + len(bars) for _, bars in column) for column in columns)
+    figure, both = pyplot.subplots(1, 2, figsize=(11.5, 0.6 + 0.2 * height), sharex=True)
+    for axes, column in zip(both, columns):
+        ticks, labels, at = [], [], 0
+        for name, bars in column:
+            axes.text(0.01, at, name, weight="bold", va="center", fontsize=9, transform=axes.get_yaxis_transform())
+            for label, mean, half in bars:
+                at += 1
+                few = math.isnan(half)  # one seed: a ring, and no interval
+                colour = "#aa3377" if label == "defaults" else "#4477aa"
+                axes.plot([0, mean], [at, at], color=colour, linewidth=1, alpha=0.5)
+                axes.errorbar(mean, at, xerr=0 if few else half, fmt="o", color=colour, markersize=5, capsize=3,
+                              markerfacecolor="white" if few else colour)  # fmt: skip
+                ticks.append(at)
+                labels.append(label)
+            at += 1
+        axes.set_yticks(ticks, labels, fontsize=8)
+        axes.set_ylim(height - 0.2, -0.8)
+        axes.axvline(0, color="black", linewidth=0.8)
+        axes.grid(axis="x", alpha=0.3)
+        axes.set_xlabel("AP over the same student alone, points", fontsize=9)
     figure.tight_layout()
     figure.savefig(path, dpi=110)
 
@@ -432,7 +507,8 @@ def plot_curves(rows, path):
         if points:
             batches = sorted(points)
             mean, low, high = ([f(points[b]) for b in batches] for f in (statistics.mean, min, max))
-            (line,) = axes.plot(batches, mean, marker=".", label=f"{short(setting)} ({count_of(len(points[batches[-1]]), 'seed')})")
+            label = f"{short(setting)} ({count_of(len(points[batches[-1]]), 'seed')})"
+            (line,) = axes.plot(batches, mean, marker=".", label=label)
             axes.fill_between(batches, low, high, color=line.get_color(), alpha=0.2, linewidth=0)
     axes.set_xlabel("batches")
     axes.set_ylabel("AP on the test scenes")
@@ -455,6 +531,7 @@ def main():
     parser.add_argument("--curve", action="store_true", help="measure AP at every checkpoint")
     parser.add_argument("--plot")
     parser.add_argument("--curves")
+    parser.add_argument("--readme")
     options = parser.parse_args()
     if options.what == "run":
         run(options)

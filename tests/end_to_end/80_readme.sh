@@ -1,16 +1,29 @@
 #!/bin/sh
-# The README's cfg reference is what the program prints.
+# What the README prints of the program's and of the study's is what they print.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 : "${DARKNET:=./darknet}"
 printed=$(mktemp)
 written=$(mktemp)
 trap 'rm -f "$printed" "$written"' EXIT
+failed=0
+
+result() {
+    [ "$1" -eq 0 ] || failed=1
+    [ "$1" -eq 0 ] && echo "ok $2" || echo "not ok $2"
+}
+
 "$DARKNET" vkd reference | sed '/^$/d' >"$printed"
 sed -n '/^<!-- reference:/,/^<!-- end of reference/{/^<!--/d;/^$/d;p}' README.md >"$written"
-if [ -s "$printed" ] && cmp -s "$printed" "$written"; then
-    echo "ok the README's reference is the option table's"
+[ -s "$printed" ] && cmp -s "$printed" "$written"
+result $? "the README's reference is the option table's"
+
+name="the README's table of the study is that of cfg/fashion/study.csv"
+if /usr/bin/python3 -c 'import scipy' 2>/dev/null; then
+    cp README.md "$written"
+    scripts/study.py report --readme "$written" >"$printed" && grep -q '^| distilled |' "$printed" && cmp "$written" README.md
+    result $? "$name"
 else
-    echo "not ok the README's reference is the option table's"
-    exit 1
+    echo "ok $name # skipped: no SciPy (scripts/install_deps.sh study)"
 fi
+exit $failed
