@@ -4,12 +4,21 @@
 #include "option_list.h"
 #include "parser.h"
 
+#include <string.h>
+
 enum { loader_threads = 8 };
+
+// backup/ is the folder backup: names in it are printed, with one slash.
+static char *without_slashes(char *folder) {
+    for (size_t end = strlen(folder); end > 1 && folder[end - 1] == '/'; --end)
+        folder[end - 1] = '\0';
+    return folder;
+}
 
 vkd_training_data vkd_training_data_read(char *path) {
     list *options = read_data_cfg(path);
     return (vkd_training_data){
-        .backup = option_find_str(options, "backup", "backup"),
+        .backup = without_slashes(option_find_str(options, "backup", "backup")),
         .pictures = vkd_picture_list_read(path),
     };
 }

@@ -41,6 +41,16 @@ verbose() {
 }
 check progress_verbose verbose
 
+# ---- backup=FOLDER/ ----
+slash() {
+    { net 2 && student_layers; } >slash.cfg
+    data_file slash
+    sed -i 's|^backup=.*|&//|' slash.data
+    "$DARKNET" detector train slash.data slash.cfg -seed 2 >slash.log 2>&1 &&
+        grep -qx 'Saving weights to slash/slash_final.weights' slash.log && [ -s slash/slash_final.weights ]
+}
+check progress_one_slash slash
+
 # ---- a terminal ----
 # terminal COLUMNS NAME: a run on a pseudo-terminal so wide; NAME.typescript is what it shows.
 terminal() {
