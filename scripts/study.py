@@ -105,7 +105,7 @@ TABLES = {
     "data": table(3, "", "data=20", "data=5"),
     "lead": ([teacher(500), teacher(1000)] + table(3, "teacher=500", "teacher=1000", "")[0], 3),
     "rate": table(3, "learning_rate=0.01", "", "learning_rate=0.04", "steps=900,960"),
-    "width": table(3, "width=50", "", "width=200", "width=200 taps=8:16"),
+    "width": table(3, "width=50", "", "width=200", "width=200 taps=8:16", "width=300", "width=300 map=identity"),
     "convergence": table(3, "", "map=matrix_exp", "map=linear", "mode=whiten"),
 }  # fmt: skip
 
