@@ -94,18 +94,16 @@ vkd_status vkd_projection_gather(vkd_projection *p);
 // V is unchanged where that fails. For procrustes V = polar(cross).
 vkd_status vkd_projection_move(vkd_projection *p, double length);
 
-/*
- * Projections of one cfg that were trained side by side become one again, all of them equal but for the
- * gradients that wait for an update:
- *
- *     V         the mean of theirs, then its polar factor: the point that minimises the sum of |V - V_i|_F^2
- * over the manifold; to first order in their distances the mean of the tangents to them, retracted. From one
- * base (rebase=0) exactly that: map(base, mean of D). map=linear: the mean. momentum  the mean, which the
- * next gather brings to V's tangents cross     the mean, and V its polar factor
- *
- * VKD_INVALID_ARGUMENT: they are not of one shape, map and rebase. VKD_SINGULAR, VKD_NOT_FINITE: the mean has
- * no polar factor, and nothing has changed but the first one's cross.
- */
+// Projections of one cfg that were trained side by side become one again, all of them equal but for the
+// gradients that wait for an update.
+// - V: the mean of theirs, then its polar factor: the point that minimises the sum of |V - V_i|_F^2 over the
+//   manifold; to first order in their distances the mean of the tangents to them, retracted. From one base
+//   (rebase=0) exactly that: map(base, mean of D). map=linear: the mean. map=procrustes: the polar factor of
+//   the mean of cross.
+// - momentum: the mean, which the next gather brings to V's tangents.
+//
+// VKD_INVALID_ARGUMENT: they are not of one shape, map and rebase. VKD_SINGULAR, VKD_NOT_FINITE: the mean has
+// no polar factor, and nothing has changed but the first one's cross.
 vkd_status vkd_projection_merge(vkd_projection *const *p, // (count)
                                 int count);
 
