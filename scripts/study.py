@@ -99,7 +99,7 @@ TABLES = {
     "foreground": table(3, "foreground=0", "foreground=0.5", "foreground=0.8", ""),
     "momentum": table(3, "momentum=0.5", "", "momentum=0.99"),
     "taps": table(3, "", *(f"taps={t}" for t in ("8:15", "8:14", "6:11", "8:17,6:11/ratio=1", "8:17,6:11/ratio=0.3")),
-                  "pool=global foreground=0", f"{FIRST} taps=8:17,6:12", f"{FIRST} taps={HEAD}",
+                  "pool=global foreground=-", f"{FIRST} taps=8:17,6:12", f"{FIRST} taps={HEAD}",
                   f"{FIRST} taps=8:17,{HEAD}"),
     "length": table(3, "batches=300", "", "batches=3000", "ratio=1 batches=3000", f"{FIRST} batches=3000"),
     "data": table(3, "", "data=20", "data=5", "data=5 mode=none", "data=5 mode=whiten", "data=5 map=matrix_exp",
