@@ -88,19 +88,20 @@ TABLES = {
     "alone": ([alone()], 5),
     "result": table(5, "", FIRST, f"{FIRST} map=matrix_exp"),
     "maps": table(3, *MAPS, *(f"{FIRST} {m}" for m in MAPS)),
-    "teacher": table(3, "", "mode=none", "mode=layernorm", "mode=whiten",
+    "teacher": table(3, "", "mode=none", "mode=none ratio=4", "mode=layernorm", "mode=whiten",
                      *(f"mode=whiten shrinkage={s}" for s in ("0.01", "0.2")), "mode=whiten rank=64",
                      "mode=whiten rank=32", "map=matrix_exp mode=whiten"),
     "student": table(3, *(f"student_norm={s}" for s in ("none", "gain", "standardize", "layernorm")),
                      f"{FIRST} student_norm=layernorm"),
     "loss": table(3, "", "map=matrix_exp", "map=matrix_exp loss=smooth_l1"),
-    "strength": table(3, *(f"ratio={r}" for r in ("0.05", "0.1", "0.3", "1", "2", "4", "8")), f"{FIRST} ratio=4"),
+    "strength": table(3, *(f"ratio={r}" for r in ("0.05", "0.1", "0.3", "1", "2", "4", "8")), f"{FIRST} ratio=4",
+                      *(f"weight={w}" for w in ("30", "300", "3000"))),
     "schedule": table(3, "", "ramp=constant", "ramp=cosine", "ramp=constant until=700", f"{FIRST} ramp=constant"),
     "foreground": table(3, "foreground=0", "foreground=0.5", "foreground=0.8", ""),
     "momentum": table(3, "momentum=0.5", "", "momentum=0.99"),
     "taps": table(3, "", *(f"taps={t}" for t in ("8:15", "8:14", "6:11", "8:17,6:11/ratio=1", "8:17,6:11/ratio=0.3")),
                   "pool=global foreground=-", f"{FIRST} taps=8:17,6:12", f"{FIRST} taps={HEAD}",
-                  f"{FIRST} taps=8:17,{HEAD}"),
+                  f"{FIRST} taps=8:17,{HEAD}", f"taps=8:17,{HEAD}/ratio=0.3"),
     "length": table(3, "batches=300", "", "batches=3000", "ratio=1 batches=3000", f"{FIRST} batches=3000"),
     "data": table(3, "", "data=20", "data=5", "data=5 mode=none", "data=5 mode=whiten", "data=5 map=matrix_exp",
                   "data=5 map=linear"),
@@ -359,7 +360,7 @@ def interval(values):
     """(half of the 95 % confidence interval, p of a mean of 0), by Student's t."""
     from scipy import stats
 
-    if len(values) < 2 or len(set(values)) == 1:
+    if len(values) < 3 or len(set(values)) == 1:  # an interval from two says nothing
         return math.nan, math.nan
     error = statistics.stdev(values) / math.sqrt(len(values))
     return stats.t.ppf(0.975, len(values) - 1) * error, stats.ttest_1samp(values, 0).pvalue
