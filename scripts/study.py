@@ -107,7 +107,8 @@ TABLES = {
                   "data=5 map=linear"),
     "lead": ([teacher(500), teacher(1000)] + table(3, "teacher=500", "teacher=1000", "")[0], 3),
     "rate": table(3, "learning_rate=0.01", "", "learning_rate=0.04", "steps=900,960"),
-    "width": table(3, "width=50", "", "width=200", "width=200 taps=8:16", "width=300", "width=300 map=identity"),
+    "width": table(3, "width=50", "", "width=200", "width=200 taps=8:16", "width=200 mode=none", "width=300",
+                   "width=300 map=identity"),
     "convergence": table(3, "", "map=matrix_exp", "map=linear", "mode=whiten"),
 }  # fmt: skip
 
