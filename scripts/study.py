@@ -21,6 +21,7 @@ import csv
 import math
 import os
 import re
+import signal
 import statistics
 import subprocess
 import sys
@@ -542,6 +543,7 @@ def main():
         for setting, seed in missing(options):
             print(f"seed {seed}: {setting}")
     else:
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # report | head
         report(options)
 
 
