@@ -474,7 +474,7 @@ def plot(rows, tables, path):
             axes.text(0.01, at, name, weight="bold", va="center", fontsize=9, transform=axes.get_yaxis_transform())
             for label, mean, half in bars:
                 at += 1
-                few = math.isnan(half)  # one seed: a ring, and no interval
+                few = math.isnan(half)  # one seed or two: a ring, and no interval
                 colour = "#aa3377" if label == "defaults" else "#4477aa"
                 axes.plot([0, mean], [at, at], color=colour, linewidth=1, alpha=0.5)
                 axes.errorbar(mean, at, xerr=0 if few else half, fmt="o", color=colour, markersize=5, capsize=3,
