@@ -18,6 +18,18 @@ sed -n '/^<!-- reference:/,/^<!-- end of reference/{/^<!--/d;/^$/d;p}' README.md
 [ -s "$printed" ] && cmp -s "$printed" "$written"
 result $? "the README's reference is the option table's"
 
+# What the study calls the defaults are the program's.
+# shellcheck disable=SC2016 # backticks of Markdown
+"$DARKNET" vkd reference | /usr/bin/python3 -c '
+import re, sys
+sys.dont_write_bytecode = True
+sys.path.insert(0, "scripts")
+import study
+table = dict(re.findall(r"^\| `(\w+)` \|.*?\| `([^`]*)` \|[^|]*\|$", sys.stdin.read(), re.M))
+wrong = {k: (v, table.get(k)) for k, v in study.BASE.items() if k != "taps" and table.get(k) != v}
+sys.exit(f"study.py, option table: {wrong}" if wrong else 0)'
+result $? "the study's defaults are the option table's"
+
 name="the README's table of the study is that of cfg/fashion/study.csv"
 if /usr/bin/python3 -c 'import scipy' 2>/dev/null; then
     cp README.md "$written"
