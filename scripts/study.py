@@ -43,7 +43,7 @@ BASE = {"mode": "standardize", "map": "procrustes", "student_norm": "standardize
         "ramp": "linear", "foreground": "1", "taps": "8:17"}  # fmt: skip
 # Changes BASE, or where they come first, the run: batches, data (percent of the training scenes), width (of the
 # student's channels, percent), learning_rate, policy, steps.
-# `teacher=N` is one of N batches, which `run` trains first; without it the demo's.
+# `teacher=N` is one of N batches, which `run` trains first; without it the demo's. teacher_half is a key of [net].
 RUN_KEYS = ("batches", "data", "width", "learning_rate", "policy", "steps")
 
 
@@ -110,6 +110,7 @@ TABLES = {
     "rate": table(3, "learning_rate=0.01", "", "learning_rate=0.04", "steps=900,960"),
     "width": table(3, "width=50", "", "width=200", "width=200 taps=8:16", "width=200 mode=none", "width=300",
                    "width=300 map=identity"),
+    "precision": table(5, "", "teacher_half=1"),
     "convergence": table(3, "", "map=matrix_exp", "map=linear", "mode=whiten"),
 }  # fmt: skip
 
@@ -151,7 +152,9 @@ def cfg_of(setting):
     whiten = {key: words.pop(key) for key in WHITEN_KEYS if key in words}
     taps = words.pop("taps").split(",")
     weights = teacher_weights(words.pop("teacher", None))
-    text = plain.replace("[net]\n", f"[net]\nteacher_cfg=cfg/fashion/teacher.cfg\nteacher_weights={weights}\n", 1)
+    keys = {"teacher_cfg": "cfg/fashion/teacher.cfg", "teacher_weights": weights}
+    keys |= {key: words.pop(key) for key in ("teacher_half",) if key in words}
+    text = plain.replace("[net]\n", "[net]\n" + "".join(f"{key}={value}\n" for key, value in keys.items()), 1)
     for tap in taps:
         layers, *changes = tap.split("/")
         layer, teacher_layer = layers.split(":")

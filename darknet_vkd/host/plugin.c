@@ -262,27 +262,30 @@ static void print_tap(const vkd_plugin *plugin, int i) {
     fprintf(stderr, "\n");
 }
 
-// Whether the teacher computes in half precision. Commands that only look do without.
-static bool takes_half(const vkd_plugin *plugin, const network *net) {
-    const char *missing = vkd_half_is_missing(net);
+static void check_half(const vkd_plugin *plugin, const network *net) {
+    const char *missing = plugin->cfg.teacher_half ? vkd_half_is_missing(net) : NULL;
     vkd_error err;
-    if (!plugin->cfg.teacher_half || !missing) return plugin->cfg.teacher_half;
-    if (vkd_run_options()->looks) return false;
+    if (!missing) return;
     vkd_net_error(&err, &plugin->cfg, "teacher_half", "found 1 in %s", missing);
     fail_with(&err);
+}
+
+static const char *precision(const vkd_plugin *plugin, const network *net) {
+    if (!plugin->cfg.teacher_half) return "";
+    return vkd_is_on_device(net) ? ", convolutions in half precision"
+                                 : ", convolutions rounded to half precision";
 }
 
 // Its first `keep` layers.
 static void load_teacher(vkd_plugin *plugin, const network *net, int keep) {
     vkd_error err;
     const char *weights = plugin->only_shapes ? NULL : plugin->teacher_weights;
-    bool half = takes_half(plugin, net);
+    check_half(plugin, net);
     if (weights && vkd_hash_file(weights, &plugin->teacher_hash, &err)) fail_with(&err);
-    fprintf(stderr, "Teacher %s, layers 0 to %d%s:\n", plugin->teacher_cfg, keep - 1,
-            half ? ", convolutions in half precision" : "");
+    fprintf(stderr, "Teacher %s, layers 0 to %d%s:\n", plugin->teacher_cfg, keep - 1, precision(plugin, net));
     plugin->teacher =
         vkd_teacher_load(plugin->teacher_cfg, weights, keep, net, plugin->cfg.teacher_resize != 0);
-    if (half) vkd_teacher_to_half(plugin->teacher, weights);
+    if (plugin->cfg.teacher_half) vkd_teacher_to_half(plugin->teacher, weights);
     vkd_teacher_keep(plugin->teacher, plugin->teacher_layer, plugin->cfg.tap_count);
     if (plugin->cfg.teacher_resize) vkd_teacher_input_make(plugin);
 }

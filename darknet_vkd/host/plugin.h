@@ -107,12 +107,15 @@ void vkd_device_copy_free(float *x);
 
 // ---- teacher_half.c ----
 
-// teacher_half=1, where this network is trained: what the program or the run lacks for it, and what would
-// have it. NULL: nothing.
+// teacher_half=1: what this network's program lacks for it, and what would have it. NULL: nothing.
 const char *vkd_half_is_missing(const network *net);
-// Of a teacher on a device: its convolutions in half precision from here on; their input and output, and all
-// other layers, stay float32. One line for weights that are too large for it.
+// Its convolutions in half precision from here on, on the CPU as float32 that is rounded to halves; their
+// input and output, and all other layers, stay float32. One line for weights that are too large for it.
+// Afterwards vkd_teacher_keep() makes room for it.
 void vkd_teacher_to_half(network *teacher, const char *weights_path);
+// Whether a layer is such a convolution of the CPU, and the floats that it needs for it beside its own.
+bool vkd_is_rounded(const layer *l);
+size_t vkd_half_room(const layer *l);
 // For vkd_teacher_fit_workspace. False: this layer is not in half precision.
 bool vkd_half_fit_workspace(layer *l);
 

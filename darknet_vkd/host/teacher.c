@@ -126,14 +126,16 @@ static void fold_batch_norm(layer *l) {
 // A frozen convolution whose bias and activation go into the last pass; of no channels where there is none.
 static vkd_convolution fused(const layer *l) {
     vkd_convolution s = vkd_convolution_of(l);
-    if (l->batch_normalize || (l->activation != LEAKY && l->activation != LINEAR)) s.c = 0;
+    if (l->batch_normalize || vkd_is_rounded(l) || (l->activation != LEAKY && l->activation != LINEAR))
+        s.c = 0;
     return s;
 }
 
 size_t vkd_teacher_workspace(const layer *l) {
-    const vkd_convolution s = fused(l);
+    const vkd_convolution s = vkd_is_rounded(l) ? vkd_convolution_of(l) : fused(l);
     size_t floats = vkd_convolution_forward_workspace(&s);
-    return floats ? floats : l->workspace_size / sizeof(float); // Darknet's is for its own way
+    if (!floats) floats = l->workspace_size / sizeof(float); // Darknet's is for its own way
+    return floats + vkd_half_room(l);
 }
 
 static void make_inference_only(network *teacher) {

@@ -1,17 +1,89 @@
-// teacher_half=1: the convolutions of a frozen teacher in half precision, by cuDNN, which multiplies halves
-// and adds up in float32. Only they are: a layer takes float32 and leaves it, and its input and output are
-// halves in the workspace for the time of its pass.
+// teacher_half=1: the convolutions of a frozen teacher in half precision. Weights, input and output of each
+// are halves, sums are float32. Only convolutions are: a layer takes float32 and leaves it, and bias and
+// activation come to its output in float32.
 //
-//     workspace of a layer    cuDNN's own | input | output
+// On a GPU cuDNN makes them. On the CPU the same values are rounded between layers of float32, which saves no
+// time: it shows there what half precision does to a training.
 #include "host/plugin.h"
 #include "host/run.h"
+#include "numerics/half.h"
+#include "numerics/parallel.h"
 
+#include "activations.h"
+#include "convolutional_layer.h"
 #include "cuda.h"
+
+#include <math.h>
+#include <string.h>
+
+static bool is_plain(const layer *l) {
+    return l->type == CONVOLUTIONAL && !l->xnor && !l->binary;
+}
+
+// Of weights with batch norm folded in.
+static void round_weights(layer *l, int i, const char *weights_path) {
+    for (int j = 0; j < l->nweights; ++j) {
+        const float half = vkd_nearest_half(l->weights[j]);
+        if (!isfinite(half))
+            vkd_fail(
+                "%s: the teacher's layer %d (convolutional): found a weight of %g, and half precision ends "
+                "at %g; expected teacher_half=0",
+                weights_path, i, l->weights[j], VKD_HALF_LARGEST);
+        l->weights[j] = half;
+    }
+}
+
+// ---- on the CPU ----
+//
+//     workspace of a layer    the convolution's own | its input, rounded | zeros in place of its biases
+
+size_t vkd_half_room(const layer *l) {
+    return vkd_is_rounded(l) ? (size_t)l->inputs * (size_t)l->batch + (size_t)l->n : 0;
+}
+
+static void convolve_rounded(layer l, network net) {
+    const size_t inputs = (size_t)l.inputs * (size_t)l.batch;
+    float *x = net.workspace + vkd_teacher_workspace(&l) - vkd_half_room(&l);
+    layer sums = l;
+    sums.biases = x + inputs;
+    sums.activation = LINEAR;
+    memset(sums.biases, 0, (size_t)l.n * sizeof(float));
+    VKD_PARALLEL_FOR_VALUES(inputs)
+    for (size_t i = 0; i < inputs; ++i)
+        x[i] = vkd_nearest_half(net.input[i]);
+    net.input = x;
+
+    const vkd_convolution s = vkd_convolution_of(&l);
+    const vkd_ending none = {0};
+    if (!vkd_convolution_forward(&s, l.weights, x, l.batch, l.output, &none, net.workspace))
+        forward_convolutional_layer(sums, net);
+
+    const int rows = l.batch * l.n, locations = l.out_w * l.out_h;
+    VKD_PARALLEL_FOR
+    for (int i = 0; i < rows; ++i) {
+        float *y = l.output + (size_t)i * (size_t)locations;
+        const float bias = l.biases[i % l.n];
+        for (int j = 0; j < locations; ++j)
+            y[j] = vkd_nearest_half(y[j]) + bias;
+    }
+    activate_array(l.output, l.outputs * l.batch, l.activation);
+}
+
+bool vkd_is_rounded(const layer *l) {
+    return l->forward == convolve_rounded;
+}
+
+static void to_rounded(network *teacher) {
+    for (int i = 0; i < teacher->n; ++i)
+        if (is_plain(&teacher->layers[i])) teacher->layers[i].forward = convolve_rounded;
+}
+
+// ---- on a device ----
+//
+//     workspace of a layer    cuDNN's own | input | output
 
 #if defined GPU && defined CUDNN
 #include "gpu/half_kernels.h"
-
-#include "activations.h"
 
 #include <stdlib.h>
 
@@ -20,10 +92,6 @@ static const size_t most_workspace = (size_t)1 << 30;
 
 // On Darknet's own stream.
 static const vkd_launch on_its_stream = {.block = 256, .columns = 32, .parts = 1};
-
-const char *vkd_half_is_missing(const network *net) {
-    return vkd_is_on_device(net) ? NULL : "a run on the CPU; expected 0, or a run on a GPU";
-}
 
 static size_t aligned(size_t bytes) {
     return (bytes + 255) / 256 * 256;
@@ -83,38 +151,37 @@ bool vkd_half_fit_workspace(layer *l) {
     return true;
 }
 
-// Of weights with batch norm folded in.
-static void halve_weights(layer *l, int i, const char *weights_path) {
+static void give_halves(layer *l) {
     const size_t count = (size_t)l->nweights, floats = (count + 1) / 2; // what they take up on the device
     vkd_half *halves = calloc(floats, sizeof(float));
     if (!halves) vkd_fail("no memory for the teacher's weights");
-    for (size_t j = 0; j < count; ++j) {
+    for (size_t j = 0; j < count; ++j)
         halves[j] = vkd_half_of(l->weights[j]);
-        if (!vkd_half_is_finite(halves[j]))
-            vkd_fail(
-                "%s: the teacher's layer %d (convolutional): found a weight of %g, and half precision ends "
-                "at %g; expected teacher_half=0",
-                weights_path, i, l->weights[j], VKD_HALF_LARGEST);
-    }
     vkd_device_copy_free(l->weights_gpu);
     l->weights_gpu = vkd_device_copy_of((void *)halves, floats);
     free(halves);
 }
 
-void vkd_teacher_to_half(network *teacher, const char *weights_path) {
+static void to_device_halves(network *teacher) {
     cuda_set_device(teacher->gpu_index);
     for (int i = 0; i < teacher->n; ++i) {
         layer *l = &teacher->layers[i];
-        if (l->type != CONVOLUTIONAL) continue;
-        halve_weights(l, i, weights_path);
+        if (!is_plain(l)) continue;
+        give_halves(l);
         l->forward_gpu = convolve_in_half;
     }
     vkd_teacher_fit_workspace(teacher);
 }
-#else
+
 const char *vkd_half_is_missing(const network *net) {
     (void)net;
-    return "a program without cuDNN; expected 0, or one that is made with GPU=1 CUDNN=1";
+    return NULL;
+}
+#else
+const char *vkd_half_is_missing(const network *net) {
+    return vkd_is_on_device(net)
+               ? "a program without cuDNN; expected 0, or one that is made with GPU=1 CUDNN=1"
+               : NULL;
 }
 
 bool vkd_half_fit_workspace(layer *l) {
@@ -122,8 +189,16 @@ bool vkd_half_fit_workspace(layer *l) {
     return false;
 }
 
-void vkd_teacher_to_half(network *teacher, const char *weights_path) {
+static void to_device_halves(network *teacher) {
     (void)teacher;
-    (void)weights_path;
 }
 #endif
+
+void vkd_teacher_to_half(network *teacher, const char *weights_path) {
+    for (int i = 0; i < teacher->n; ++i)
+        if (is_plain(&teacher->layers[i])) round_weights(&teacher->layers[i], i, weights_path);
+    if (vkd_is_on_device(teacher))
+        to_device_halves(teacher);
+    else
+        to_rounded(teacher);
+}

@@ -5,6 +5,7 @@
 
 #include "numerics/everywhere.h"
 
+#include <math.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
@@ -47,6 +48,22 @@ VKD_EVERYWHERE static inline float vkd_float_of(vkd_half h) {
     const uint32_t bits =
         (uint32_t)(h & 0x8000) << 16 | (exponent == 0x1f ? 0xff : exponent + 112) << 23 | fraction << 13;
     float x;
+    memcpy(&x, &bits, sizeof x);
+    return x;
+}
+
+// vkd_float_of(vkd_half_of(x)), without a branch.
+static inline float vkd_nearest_half(float x) {
+    uint32_t bits, near, tiny;
+    memcpy(&bits, &x, sizeof bits);
+    const uint32_t magnitude = bits & 0x7fffffff;
+    near = (magnitude + 0xfff + (magnitude >> 13 & 1)) & ~UINT32_C(0x1fff);
+    if (near >= 0x47800000) near = 0x7f800000;
+    if (magnitude > 0x7f800000) near = 0x7fc00000;
+    // Next to 0.5 float32 has the unit of the subnormal halves, 2^-24.
+    const float shifted = (magnitude < 0x38800000 ? fabsf(x) : 0) + 0.5f, back = shifted - 0.5f;
+    memcpy(&tiny, &back, sizeof tiny);
+    bits = (bits & 0x80000000) | (magnitude < 0x38800000 ? tiny : near);
     memcpy(&x, &bits, sizeof x);
     return x;
 }

@@ -68,14 +68,6 @@ refused teacher_weights_missing "changed.cfg: [net] teacher_weights: no_such.wei
 # The flag wins over the cfg.
 refused teacher_weights_flag_missing "-teacher_weights: other.weights: No such file or directory" r.data tapped.cfg \
     -teacher_weights other.weights
-# Half precision is a GPU's, and cuDNN's; commands that only look do without it.
-changed 's/^teacher_cfg/teacher_half=1\n&/'
-refused teacher_half_without_cudnn "changed.cfg:$(grep -n teacher_half changed.cfg | cut -d: -f1): [net] teacher_half: found 1 in a program without cuDNN; expected 0, or one that is made with GPU=1 CUDNN=1" \
-    r.data changed.cfg
-looks_at_half() {
-    "$DARKNET" vkd check changed.cfg >half.table && "$DARKNET" vkd check tapped.cfg >plain.table && cmp half.table plain.table
-}
-check teacher_half_is_looked_at looks_at_half
 : >empty.weights
 refused teacher_weights_empty "empty.weights: the file ends within its header" r.data tapped.cfg -teacher_weights empty.weights
 head -c 20 teacher.weights >header.weights

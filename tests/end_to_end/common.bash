@@ -132,6 +132,22 @@ teacher() {
     cp teacher_run/teacher_final.weights teacher.weights
 }
 
+# mixed_teacher [ARGUMENT...]: one with every kind of layer that lies between convolutions, and activations of all sorts.
+mixed_teacher() {
+    {
+        net 3
+        conv 8 2 3 leaky bn
+        printf '\n[convolutional]\nbatch_normalize=1\nfilters=12\ngroups=4\nsize=3\nstride=2\npad=1\nactivation=logistic\n'
+        printf '\n[shortcut]\nfrom=-1\nactivation=linear\n'
+        conv 7 1 1 linear
+        printf '\n[route]\nlayers=-1,-2\n\n[upsample]\nstride=2\n\n[maxpool]\nsize=2\nstride=2\n'
+        conv 10 1 3 leaky bn
+        conv 14 1 1 linear
+        yolo
+    } >teacher.cfg
+    train teacher_run teacher.cfg -seed 99 "$@" && cp teacher_run/teacher_final.weights teacher.weights
+}
+
 # train NAME CFG ARGUMENT...: a run of its own folder NAME; its output goes to NAME.log.
 train() {
     local name=$1 cfg=$2

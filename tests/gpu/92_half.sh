@@ -5,22 +5,7 @@
 . "$(dirname "$0")/../end_to_end/common.bash"
 export NVIDIA_TF32_OVERRIDE=0
 pictures 8
-# Every kind of layer that lies between convolutions, and activations of all sorts.
-half_teacher() {
-    {
-        net 3
-        conv 8 2 3 leaky bn
-        printf '\n[convolutional]\nbatch_normalize=1\nfilters=12\ngroups=4\nsize=3\nstride=2\npad=1\nactivation=logistic\n'
-        printf '\n[shortcut]\nfrom=-1\nactivation=linear\n'
-        conv 7 1 1 linear
-        printf '\n[route]\nlayers=-1,-2\n\n[upsample]\nstride=2\n\n[maxpool]\nsize=2\nstride=2\n'
-        conv 10 1 3 leaky bn
-        conv 14 1 1 linear
-        yolo
-    } >teacher.cfg
-    train teacher_run teacher.cfg -seed 99 -nogpu && cp teacher_run/teacher_final.weights teacher.weights
-}
-check half_teacher_on_the_cpu half_teacher
+check half_teacher_on_the_cpu mixed_teacher -nogpu
 # cfg NAME KEY...: taps at the teacher's first convolution, at the one with groups, and behind all of them. At a rate that
 # the student, which has no batch norm, bears.
 rate=0.0002
@@ -50,25 +35,34 @@ if [ "$("$DARKNET" detector train probe.data half.cfg 2>&1 </dev/null | tail -n 
     check half_without_cudnn refuse "$without" "$DARKNET" detector train refused.data half.cfg
     exit "$status"
 fi
-check half_refused_on_the_cpu refuse "$(half_line 'a run on the CPU; expected 0, or a run on a GPU')" \
-    "$DARKNET" detector train refused.data half.cfg -nogpu
-
-# Nearer than a percent, and not the same: it is another arithmetic.
+# near TOLERANCE NAME OTHER: the losses of two runs, and not the same: it is another arithmetic.
 near() {
-    train full full.cfg -seed 3 && train half half.cfg -seed 3 || return
-    grep -q '^Teacher teacher.cfg, layers 0 to 7, convolutions in half precision:' half.log || return
-    paste -d, full/full_log.csv half/half_log.csv | awk -F, 'NR > 1 {
+    paste -d, "$2/$2_log.csv" "$3/$3_log.csv" | awk -F, -v tolerance="$1" 'NR > 1 {
         ++rows
         n = NF / 2
         for (i = 5; i < n; ++i) {
             d = $i - $(n + i); d = d < 0 ? -d : d
             if (d > 0) differs = 1
-            if (i != 9 && i != 13 && i != 17 && !(d <= 1e-2 * $i + 1e-4)) { print $1, i, $i, $(n + i); bad = 1 }
+            if (i == 9 || i == 13 || i == 17) continue
+            if (d > worst * $i) worst = d / $i
+            if (!(d <= tolerance * $i + tolerance / 100)) { print $1, i, $i, $(n + i); bad = 1 }
         }
     }
-    END { print rows " rows, differs: " differs + 0; exit bad || rows != 10 || !differs }'
+    END { print rows " rows, differs: " differs + 0 ", by at most " worst; exit bad || rows != 10 || !differs }'
 }
-check half_is_near near
+in_half() {
+    train full full.cfg -seed 3 && train half half.cfg -seed 3 &&
+        grep '^Teacher teacher.cfg, layers 0 to 7, convolutions in half precision:' half.log
+}
+check half_trains in_half
+check half_is_near near 1e-2 full half
+# The CPU's roundings are the same ones; one in some hundred values lies so near to a tie that another order of a sum tips it.
+rounded() {
+    train rounded half.cfg -seed 3 -nogpu &&
+        grep '^Teacher teacher.cfg, layers 0 to 7, convolutions rounded to half precision:' rounded.log
+}
+check half_on_the_cpu rounded
+check half_is_nearer_to_the_cpu near 1e-3 rounded half
 # The teacher takes the student's size, whose buffers change with it.
 sizes() {
     sed 's/^max_batches=.*/max_batches=24/; s/random=0/random=1/' half.cfg >sizes.cfg
