@@ -169,6 +169,7 @@ KILL_AT    := $(BUILD)/tests/interrupt/kill_at.so
 COCO_CFGS   := $(patsubst cfg/coco/%.taps,$(BUILD)/cfg/coco/%.cfg,$(wildcard cfg/coco/*.taps))
 BENCH_PROGRAM := $(BUILD)/tests/bench/bench_numerics
 BENCH_STEP := $(BUILD)/tests/bench/bench_step
+BENCH_DEVICE_STEP := $(BUILD)/tests/bench/bench_device_step
 SHELL_TESTS := $(sort $(wildcard tests/scripts/*.sh)) $(sort $(wildcard tests/end_to_end/*.sh))
 
 FUZZERS := $(BUILD)/tests/fuzz/fuzz_options $(BUILD)/tests/fuzz/fuzz_cfg
@@ -290,7 +291,7 @@ $(LIBHOST): $(HOST_OBJ) $(BUILD)/sources
 	@rm -f $@
 	$(Q)$(AR) rcs $@ $(HOST_OBJ)
 
--include $(patsubst %.o,%.d,$(VKD_OBJ) $(HOST_OBJ) $(SHIM_OBJ)) $(addsuffix .d,$(LOW_TESTS) $(SHIM_TESTS) $(BENCH_SHIM) $(HOST_TESTS) $(DEVICE_TESTS) $(HOST_TOOLS) $(FUZZERS) $(REPLAYS) $(BENCH_PROGRAM) $(BENCH_STEP))
+-include $(patsubst %.o,%.d,$(VKD_OBJ) $(HOST_OBJ) $(SHIM_OBJ)) $(addsuffix .d,$(LOW_TESTS) $(SHIM_TESTS) $(BENCH_SHIM) $(HOST_TESTS) $(DEVICE_TESTS) $(HOST_TOOLS) $(FUZZERS) $(REPLAYS) $(BENCH_PROGRAM) $(BENCH_STEP) $(BENCH_DEVICE_STEP))
 
 # ---- COCO -----------------------------------------------------------------------------------------------------
 
@@ -334,14 +335,15 @@ $(BENCH_SHIM): tests/bench/bench_device_tap.c $(LIBSHIM) $(LIBVKD) $(BUILD)/flag
 	$(SAY)
 	$(Q)$(CC) $(VKD_CFLAGS) -MMD -MP -MF $@.d $< -o $@ $(LIBSHIM) $(LIBVKD) -lstdc++ $(VKD_LDFLAGS)
 
-bench-on-gpu: $(BUILD)/tests/on_gpu/bench_device_tap
-	@$< $(BENCH_ARGS)
+bench-on-gpu: $(BUILD)/tests/on_gpu/bench_device_tap $(BENCH_DEVICE_STEP)
+	@$<
+	@scripts/bench_step.py $(BENCH_DEVICE_STEP) $(HOST)/cfg --gpu $(BENCH_ARGS)
 bench-gpu:
 	@NVCC='$(NVCC)' scripts/test_gpu.sh $(WITHIN)/gpu GPU=1 bench-on-gpu
 
 gpu-tests: $(GPU_TESTS) $(DEVICE_TESTS)
 test-on-gpu: gpu-tests $(DARKNET)
-	@BUILD="$(AT_BUILD)" DARKNET="$(AT_DARKNET)" scripts/run_tests.sh $(GPU_TESTS) $(DEVICE_TESTS) $(wildcard tests/gpu/*.sh)
+	@TIMEOUT=$(or $(TIMEOUT),900) BUILD="$(AT_BUILD)" DARKNET="$(AT_DARKNET)" scripts/run_tests.sh $(GPU_TESTS) $(DEVICE_TESTS) $(wildcard tests/gpu/*.sh)
 
 # The whole program where a CPU stands in for the GPU (tests/gpu/toolkit): slow, and true to the order of things.
 gpu-on-cpu cudnn-on-cpu: %-on-cpu:
@@ -351,7 +353,7 @@ gpu-on-cpu cudnn-on-cpu: %-on-cpu:
 	@CUDNN=$(if $(filter cudnn,$*),1,0) BUILD="$(AT_BUILD)/$*_on_cpu" DARKNET="$(AT_BUILD)/$*_on_cpu/darknet/darknet" scripts/run_tests.sh \
 	    $(DEVICE_TESTS:$(BUILD)/%=$(BUILD)/$*_on_cpu/%) $(wildcard tests/gpu/*.sh)
 
-device-tests: $(DEVICE_TESTS)
+device-tests: $(DEVICE_TESTS) $(BENCH_DEVICE_STEP)
 
 # Where there is no GPU it says so, and that is no failure.
 test-gpu:
@@ -360,7 +362,7 @@ test-gpu:
 # An allocator that fails on demand, in this one program.
 $(BUILD)/tests/core/test_no_memory: TEST_LDFLAGS = $(foreach f,malloc calloc realloc free,-Wl,--wrap=$f)
 
-$(HOST_TESTS) $(DEVICE_TESTS) $(HOST_TOOLS) $(BENCH_STEP): $(BUILD)/tests/%: tests/%.c $(DARKNET) $(BUILD)/flags
+$(HOST_TESTS) $(DEVICE_TESTS) $(HOST_TOOLS) $(BENCH_STEP) $(BENCH_DEVICE_STEP): $(BUILD)/tests/%: tests/%.c $(DARKNET) $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(SAY)
 	$(Q)$(CC) $(VKD_CFLAGS) $(HOST_TEST_CFLAGS) -Itests -MMD -MP -MF $@.d $< -o $@ -Wl,--start-group $(HOST)/libdarknet.a \

@@ -3,6 +3,7 @@
 turns; how it grows; and where its time goes, layer by layer.
 
   bench_step.py PROGRAM DARKNET_CFG_FOLDER [--rounds N] [--pair demo|coco|all] [--only parts|growth|profile] [--rows N]
+  bench_step.py PROGRAM DARKNET_CFG_FOLDER --gpu [--rounds N] [--pair demo|coco|all] [--batch N] [--steps N]
 
 Ours is Darknet with the plugin: teacher forward, student forward, backward, update, taps, on random pictures. In a
 real run a loader works beside it: the row `data` is a batch from it with nothing else running, from the demo's
@@ -11,6 +12,9 @@ convolution, batch norm, leaky, pooling, route, shortcut, upsample; teacher in e
 forward and backward, SGD with momentum, and a free linear projection for each tap, which is cheaper than any
 orthogonal one there. Its detection loss is a sum of squares of the heads, which is cheaper than Darknet's. Both get
 the same number of threads.
+
+With --gpu (`make bench-gpu`) PROGRAM is bench_device_step, and PyTorch's side is on the same GPU, with TF32 wherever
+cuDNN has it on ours. Every figure is of N steps in a row, over N.
 """
 
 import argparse
@@ -149,15 +153,17 @@ def make_network(torch, path, layers=None):
 
 
 class Theirs:
-    def __init__(self, torch, cfg, teacher_cfg, taps, batch, side):
-        self.torch, self.taps = torch, taps
+    def __init__(self, torch, cfg, teacher_cfg, taps, batch, side, place="cpu"):
+        self.torch, self.taps, self.place = torch, taps, place
         self.student = make_network(torch, cfg)
         self.teacher = make_network(torch, teacher_cfg, 1 + max(t for _, t in taps)).eval()
         self.projections = torch.nn.ModuleList(
             torch.nn.Conv2d(self.student.channels[s], self.teacher.channels[t], 1, bias=False) for s, t in taps)  # fmt: skip
+        for network in self.student, self.teacher, self.projections:
+            network.to(place)
         parameters = [*self.student.parameters(), *self.projections.parameters()]
         self.optimiser = torch.optim.SGD(parameters, lr=1e-4, momentum=0.9, weight_decay=5e-4)
-        self.x = torch.rand(batch, 3, side, side)
+        self.x = torch.rand(batch, 3, side, side).to(place)
         self.heads = [i for i, (name, _) in enumerate(self.student.steps) if name == "yolo"]
 
     def step(self):
@@ -182,6 +188,15 @@ class Theirs:
             self.step()
             best = min(best, time.perf_counter() - start)
         return best
+
+    def run_in_a_row(self, steps):
+        """Seconds of a step on the GPU."""
+        self.torch.cuda.synchronize()
+        start = time.perf_counter()
+        for _ in range(steps):
+            self.step()
+        self.torch.cuda.synchronize()
+        return (time.perf_counter() - start) / steps
 
 
 # ---- the tables ----
@@ -235,6 +250,38 @@ def compare(program, pair, rounds, torch):
         print(f"PyTorch's step {statistics.median(others):.0f} ms: {ratio:.2f} times ours")
     else:
         print("PyTorch is not installed (python3-torch); nothing to compare with")
+
+
+def compare_on_gpu(program, pair, options, torch):
+    """The same on a GPU."""
+    batch, steps = options.batch or (pair.parts * pair.batch), options.steps
+    ours = Ours(program, pair.student, pair.teacher, pair.weights, batch, pair.side)
+    theirs = None
+    if torch:
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
+        torch.backends.cudnn.benchmark = True
+        theirs = Theirs(torch, pair.student, pair.teacher, pair.taps, batch, pair.side, "cuda")
+        theirs.run_in_a_row(3)
+    rows, others, memory = [], [], 0.0
+    for _ in range(options.rounds):
+        parts, memory, _ = ours.run(steps)
+        rows.append(parts)
+        others.append(1000 * theirs.run_in_a_row(steps) if theirs else float("nan"))
+    ours.close()
+    print(f"\n{pair.title}: batch {batch} of {pair.side} x {pair.side}; {ours.core.replace('_', ' ')}\n")
+    head("part", "ms", "GFLOP", "GFLOP/s", "of the step")
+    whole = statistics.median(r["step"][0] for r in rows)
+    for part in rows[0]:
+        ms, work = statistics.median(r[part][0] for r in rows), rows[0][part][1]
+        row(part, f"{ms:.2f}", *([f"{work:.2f}", f"{work / ms * 1000:.0f}"] if work else ["", ""]),
+            f"{100 * ms / whole:.1f} %")  # fmt: skip
+    print(f"\n{1000 * batch / whole:.0f} images/s; {memory:.0f} MiB on the device")
+    if theirs:
+        ratio = statistics.median(b / r["step"][0] for r, b in zip(rows, others))
+        print(f"PyTorch's step {statistics.median(others):.2f} ms, {torch.cuda.max_memory_allocated() / 2**20:.0f} MiB: "
+              f"{ratio:.2f} times ours")  # fmt: skip
+    else:
+        print("no PyTorch that sees the GPU; nothing to compare with")
 
 
 def with_taps(source, taps, width, path):
@@ -357,12 +404,17 @@ def main():
     parser.add_argument("--pair", choices=["demo", "coco", "all"], default="all")
     parser.add_argument("--only", choices=["parts", "growth", "profile"], help="default: parts and growth")
     parser.add_argument("--rows", type=int, default=15, help="of the profile")
+    parser.add_argument("--gpu", action="store_true")
+    parser.add_argument("--batch", type=int, help="on a GPU; default: a batch of the cfg")
+    parser.add_argument("--steps", type=int, default=10, help="in a row, on a GPU")
     options = parser.parse_args()
     root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     program, cfgs = os.path.abspath(options.program), os.path.abspath(options.cfgs)
     work = os.path.dirname(program)
     os.chdir(root)
     torch = import_torch(program) if options.only in (None, "parts") else None
+    if torch and options.gpu and not torch.cuda.is_available():
+        torch = None
     print(f"{THREADS} threads" + (f", medians of {options.rounds} rounds in turns with torch {torch.__version__}" if torch else ""))
     pairs = []
     if options.pair != "coco":
@@ -370,6 +422,9 @@ def main():
     if options.pair != "demo":
         pairs.append((coco_pair(root, work, cfgs), max(1, options.rounds // 2)))
     for pair, rounds in pairs:
+        if options.gpu:
+            compare_on_gpu(program, pair, options, torch)
+            continue
         if options.only in (None, "parts"):
             compare(program, pair, rounds, torch)
         if options.only in (None, "growth"):

@@ -135,8 +135,8 @@ static const vkd_option_row net_rows[] = {
          "1: the batch is resized to the width and height of the teacher's cfg; 0: the teacher runs at the "
          "student's size"},
     {"teacher_half", CFG(teacher_half), .type = VKD_ROW_INT, .min = 0, .max = 1, .initial = "0",
-     .help = "1: the teacher's convolutions in half precision, with a build of CUDNN=1 on a GPU; `vkd ...` "
-             "computes on the CPU, in single precision"},
+     .help = "1: the teacher's convolutions in half precision, on a GPU with a build of CUDNN=1; on the CPU "
+             "the same values are rounded, which saves no time"},
 };
 
 #define SECTION(name, rows)                                                                                  \

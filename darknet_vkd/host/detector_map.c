@@ -9,6 +9,7 @@
 #include "host/command_line.h"
 #include "host/evaluate.h"
 #include "host/pictures.h"
+#include "host/plugin.h"
 #include "host/run.h"
 
 enum { most_points = 100000 };
@@ -16,6 +17,7 @@ enum { most_points = 100000 };
 typedef struct request {
     char *data, *cfg, *weights;
     vkd_evaluate_options options;
+    bool half; // as a teacher of teacher_half=1 computes
     bool asks; // for one more figure
     vkd_ap_question question;
 } request;
@@ -76,16 +78,22 @@ static request read_arguments(int argc, char **argv) {
             *files[given++] = argv[i];
             continue;
         }
+        if (!strcmp(flag, "-half")) {
+            r.half = true;
+            continue;
+        }
         if (!is_option(flag))
-            vkd_fail("detector map: unknown option %s; expected -json, -thresh, -nms, -iou_thresh or -points",
-                     flag);
+            vkd_fail(
+                "detector map: unknown option %s; expected -json, -thresh, -nms, -iou_thresh, -points or "
+                "-half",
+                flag);
         if (vkd_flag_lacks_value(argc, argv, i)) vkd_fail("detector map: %s needs a value", flag);
         take_option(&r, flag, argv[++i]);
     }
     if (given < 3)
         vkd_fail(
             "usage: %s detector map DATA CFG WEIGHTS [-json FILE] [-thresh %g] [-nms %g] [-iou_thresh %g] "
-            "[-points %d]",
+            "[-points %d] [-half]",
             argv[0], (double)r.options.thresh, (double)r.options.nms, r.question.iou, r.question.points);
     return r;
 }
@@ -161,6 +169,9 @@ void vkd_detector_map(int argc, char **argv) {
     if (!n) vkd_fail("%s: no pictures in it", valid);
 
     network *net = load_network(r.cfg, r.weights, 0);
+    if (r.half && vkd_is_on_device(net))
+        vkd_fail("detector map: -half computes on the CPU; expected -nogpu beside it");
+    if (r.half) vkd_net_to_half(net, r.weights);
     int classes = option_find_int_quiet(options, "classes", network_classes(net));
     if (number_of_names < classes)
         vkd_fail("%s: %d names for %d classes", names_file, number_of_names, classes);

@@ -72,6 +72,8 @@ network *vkd_teacher_load(const char *cfg_path, const char *weights_path, int la
                           bool own_size);
 // Of the network that is being loaded; 0: any will do.
 int vkd_channels_wanted(void);
+// Of a network that is not trained any more: the convolutions' batch norms go into weights and biases.
+void vkd_fold_batch_norms(network *net);
 // Floats that its forward pass needs of the network's workspace.
 size_t vkd_teacher_workspace(const layer *l);
 // Afterwards its layers hold what they saw: those that are kept, until the next one.
@@ -113,6 +115,8 @@ const char *vkd_half_is_missing(const network *net);
 // input and output, and all other layers, stay float32. One line for weights that are too large for it.
 // Afterwards vkd_teacher_keep() makes room for it.
 void vkd_teacher_to_half(network *teacher, const char *weights_path);
+// The same of a whole network on the CPU that only looks from here on, with room for it.
+void vkd_net_to_half(network *net, const char *weights_path);
 // Whether a layer is such a convolution of the CPU, and the floats that it needs for it beside its own.
 bool vkd_is_rounded(const layer *l);
 size_t vkd_half_room(const layer *l);

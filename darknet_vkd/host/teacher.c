@@ -138,11 +138,15 @@ size_t vkd_teacher_workspace(const layer *l) {
     return floats + vkd_half_room(l);
 }
 
-static void make_inference_only(network *teacher) {
-    for (int i = 0; i < teacher->n; ++i) {
-        layer *l = &teacher->layers[i];
+void vkd_fold_batch_norms(network *net) {
+    for (int i = 0; i < net->n; ++i) {
+        layer *l = &net->layers[i];
         if (l->type == CONVOLUTIONAL && l->batch_normalize && !l->xnor && !l->binary) fold_batch_norm(l);
     }
+}
+
+static void make_inference_only(network *teacher) {
+    vkd_fold_batch_norms(teacher);
     vkd_teacher_free_training(teacher);
     // All outputs at once are more than a device may have.
     if (!vkd_is_on_device(teacher)) vkd_teacher_keep(teacher, NULL, 0);

@@ -14,6 +14,7 @@
 #include "cuda.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 static bool is_plain(const layer *l) {
@@ -25,10 +26,9 @@ static void round_weights(layer *l, int i, const char *weights_path) {
     for (int j = 0; j < l->nweights; ++j) {
         const float half = vkd_nearest_half(l->weights[j]);
         if (!isfinite(half))
-            vkd_fail(
-                "%s: the teacher's layer %d (convolutional): found a weight of %g, and half precision ends "
-                "at %g; expected teacher_half=0",
-                weights_path, i, l->weights[j], VKD_HALF_LARGEST);
+            vkd_fail("%s: layer %d (convolutional): found a weight of %g; expected at most %g, where half "
+                     "precision ends",
+                     weights_path, i, l->weights[j], VKD_HALF_LARGEST);
         l->weights[j] = half;
     }
 }
@@ -84,8 +84,6 @@ static void to_rounded(network *teacher) {
 
 #if defined GPU && defined CUDNN
 #include "gpu/half_kernels.h"
-
-#include <stdlib.h>
 
 // As Darknet's own convolutions have it.
 static const size_t most_workspace = (size_t)1 << 30;
@@ -201,4 +199,18 @@ void vkd_teacher_to_half(network *teacher, const char *weights_path) {
         to_device_halves(teacher);
     else
         to_rounded(teacher);
+}
+
+void vkd_net_to_half(network *net, const char *weights_path) {
+    size_t floats = 1;
+    vkd_fold_batch_norms(net);
+    vkd_teacher_to_half(net, weights_path);
+    for (int i = 0; i < net->n; ++i) {
+        const layer *l = &net->layers[i];
+        size_t own = l->type == CONVOLUTIONAL ? vkd_teacher_workspace(l) : l->workspace_size / sizeof(float);
+        if (own > floats) floats = own;
+    }
+    free(net->workspace);
+    net->workspace = calloc(floats, sizeof(float));
+    if (!net->workspace) vkd_fail("no memory for the network's workspace");
 }

@@ -104,10 +104,10 @@ static cost measure(tap_on_device *w, int steps) {
 }
 
 static void run(vkd_device *device, const subject *s, int batch, int steps, int mode) {
-    vkd_tap_options o = {.map = VKD_OPTION_MAP_MATRIX_EXP,
+    vkd_tap_options o = {.map = VKD_OPTION_MAP_PROCRUSTES,
                          .rebase = 1,
                          .momentum = 0.9f,
-                         .ratio = 0.1f,
+                         .ratio = 2,
                          .learning_rate = 1,
                          .student_norm = VKD_OPTION_STUDENT_STANDARDIZE,
                          .whiten = {.mode = mode,

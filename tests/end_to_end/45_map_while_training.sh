@@ -212,7 +212,7 @@ check map_nms suppresses
 wrong() {
     check "$1" refuse "$2" "$DARKNET" detector map tapped_map.data tapped.cfg tapped_map/tapped_best.weights "${@:3}"
 }
-wrong map_unknown_option "detector map: unknown option -no_such; expected -json, -thresh, -nms, -iou_thresh or -points" \
+wrong map_unknown_option "detector map: unknown option -no_such; expected -json, -thresh, -nms, -iou_thresh, -points or -half" \
     -no_such
 wrong map_iou_beyond 'detector map: -iou_thresh: "1.5" is not in 0 .. 1' -iou_thresh 1.5
 wrong map_iou_0 'detector map: -iou_thresh: found 0; expected more than 0' -iou_thresh 0

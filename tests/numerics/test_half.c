@@ -86,7 +86,8 @@ static void as_the_compiler(void **state) {
 #endif
 }
 
-// The short way to the nearest half is the long one's: middles of halves end in 12 zeros, or lie among the subnormal ones.
+// The short way to the nearest half is the long one's: middles of halves end in 12 zeros, or lie among the
+// subnormal ones.
 static void the_short_way(void **state) {
     (void)state;
     for (uint64_t block = 0; block < UINT64_C(1) << 32; block += 4096)
@@ -102,11 +103,8 @@ static void the_short_way(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_half),
-        cmocka_unit_test(to_the_nearest),
-        cmocka_unit_test(edges),
-        cmocka_unit_test(as_the_compiler),
-        cmocka_unit_test(the_short_way),
+        cmocka_unit_test(every_half),      cmocka_unit_test(to_the_nearest), cmocka_unit_test(edges),
+        cmocka_unit_test(as_the_compiler), cmocka_unit_test(the_short_way),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

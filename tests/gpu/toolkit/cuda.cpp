@@ -219,6 +219,19 @@ cudaError_t cudaGetDevice(int *device) {
     return cudaSuccess;
 }
 
+cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *properties, int) {
+    strcpy(properties->name, "a CPU");
+    return cudaSuccess;
+}
+
+cudaError_t cudaMemGetInfo(size_t *left, size_t *all) {
+    std::lock_guard<std::recursive_mutex> held(lock);
+    *left = *all = memory_bytes;
+    for (const auto &block : taken)
+        *left -= block.second;
+    return cudaSuccess;
+}
+
 cudaError_t cudaDeviceSynchronize(void) {
     run_all(&queues[current]);
     return cudaSuccess;
