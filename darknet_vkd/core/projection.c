@@ -299,11 +299,17 @@ vkd_status vkd_projection_move(vkd_projection *p, double length) {
     return VKD_OK;
 }
 
+// OpenBLAS's products on one thread are not always to the bit those on several: whoever is to come to what an
+// update comes to takes its threads.
+static int take_threads(const vkd_projection *p) {
+    return vkd_limit_threads((size_t)p->rows * (size_t)p->cols < small_size ? 1 : vkd_threads());
+}
+
 vkd_status vkd_projection_update(vkd_projection *p, double rate) {
     size_t size = (size_t)p->rows * (size_t)p->cols;
     if (all_zero(p->gradient, size))
         return VKD_OK; // momentum alone, at a fixed angle, would walk on for ever
-    int threads = vkd_limit_threads(size < small_size ? 1 : vkd_threads());
+    int threads = take_threads(p);
     vkd_status status = vkd_projection_gather(p);
     if (!status) {
         // |V|_F = sqrt(cols) on the manifold, so an angle for every column; relative for `linear`.
@@ -413,7 +419,9 @@ vkd_status vkd_projection_merge(vkd_projection *const *p, int count) {
     vkd_projection *first = p[0];
     size_t size = (size_t)first->rows * (size_t)first->cols;
     if (is_fixed(first) || count == 1) return VKD_OK;
+    int threads = take_threads(first);
     vkd_status status = merge_V(p, count, size);
+    vkd_limit_threads(threads);
     if (status) return status;
     if (first->momentum) take_mean(p, count, offsetof(vkd_projection, momentum), size, first->momentum);
     for (int i = 1; i < count; ++i) {
