@@ -157,6 +157,7 @@ LIBSHIM  := $(BUILD)/libvkd_shim.a
 SHIM_TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/gpu/test_*.c))
 BENCH_SHIM := $(BUILD)/tests/bench/bench_device_tap
 # On a GPU all but those that ask what only a CPU can answer.
+BENCH_GPU := $(BUILD)/tests/on_gpu/bench_device_tap
 GPU_TESTS := $(filter-out %_on_cpu,$(SHIM_TESTS:$(BUILD)/tests/gpu/%=$(BUILD)/tests/on_gpu/%))
 
 LOW_TESTS  := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/numerics/test_*.c tests/core/test_*.c))
@@ -291,7 +292,7 @@ $(LIBHOST): $(HOST_OBJ) $(BUILD)/sources
 	@rm -f $@
 	$(Q)$(AR) rcs $@ $(HOST_OBJ)
 
--include $(patsubst %.o,%.d,$(VKD_OBJ) $(HOST_OBJ) $(SHIM_OBJ)) $(addsuffix .d,$(LOW_TESTS) $(SHIM_TESTS) $(BENCH_SHIM) $(HOST_TESTS) $(DEVICE_TESTS) $(HOST_TOOLS) $(FUZZERS) $(REPLAYS) $(BENCH_PROGRAM) $(BENCH_STEP) $(BENCH_DEVICE_STEP))
+-include $(patsubst %.o,%.d,$(VKD_OBJ) $(HOST_OBJ) $(SHIM_OBJ)) $(addsuffix .d,$(LOW_TESTS) $(SHIM_TESTS) $(BENCH_SHIM) $(GPU_TESTS) $(BENCH_GPU) $(HOST_TESTS) $(DEVICE_TESTS) $(HOST_TOOLS) $(FUZZERS) $(REPLAYS) $(BENCH_PROGRAM) $(BENCH_STEP) $(BENCH_DEVICE_STEP))
 
 # ---- COCO -----------------------------------------------------------------------------------------------------
 
@@ -323,25 +324,25 @@ $(SHIM_TESTS): $(BUILD)/tests/%: tests/%.c $(LIBSHIM) $(LIBVKD) $(BUILD)/flags
 $(GPU_TESTS): $(BUILD)/tests/on_gpu/%: tests/gpu/%.c $(LIBVKD) $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(SAY)
-	$(Q)$(CC) $(VKD_CFLAGS) -DVKD_ON_GPU -Itests $< -o $@ $(LIBVKD) -lcmocka $(GPULIBS) $(VKD_LDFLAGS)
+	$(Q)$(CC) $(VKD_CFLAGS) -DVKD_ON_GPU -Itests -MMD -MP -MF $@.d $< -o $@ $(LIBVKD) -lcmocka $(GPULIBS) $(VKD_LDFLAGS)
 
 # What a tap costs there: `make bench-gpu`. `make tests` builds it over a CPU, so that it stays whole.
-$(BUILD)/tests/on_gpu/bench_device_tap: tests/bench/bench_device_tap.c $(LIBVKD) $(BUILD)/flags
+$(BENCH_GPU): tests/bench/bench_device_tap.c $(LIBVKD) $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(SAY)
-	$(Q)$(CC) $(VKD_CFLAGS) $< -o $@ $(LIBVKD) $(GPULIBS) $(VKD_LDFLAGS)
+	$(Q)$(CC) $(VKD_CFLAGS) -MMD -MP -MF $@.d $< -o $@ $(LIBVKD) $(GPULIBS) $(VKD_LDFLAGS)
 $(BENCH_SHIM): tests/bench/bench_device_tap.c $(LIBSHIM) $(LIBVKD) $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(SAY)
 	$(Q)$(CC) $(VKD_CFLAGS) -MMD -MP -MF $@.d $< -o $@ $(LIBSHIM) $(LIBVKD) -lstdc++ $(VKD_LDFLAGS)
 
-bench-on-gpu: $(BUILD)/tests/on_gpu/bench_device_tap $(BENCH_DEVICE_STEP)
+bench-on-gpu: $(BENCH_GPU) $(BENCH_DEVICE_STEP)
 	@$<
 	@scripts/bench_step.py $(BENCH_DEVICE_STEP) $(HOST)/cfg --gpu $(BENCH_ARGS)
 bench-gpu:
 	@NVCC='$(NVCC)' scripts/test_gpu.sh $(WITHIN)/gpu GPU=1 bench-on-gpu
 
-gpu-tests: $(GPU_TESTS) $(DEVICE_TESTS)
+gpu-tests: $(GPU_TESTS) $(DEVICE_TESTS) $(BENCH_GPU) $(BENCH_DEVICE_STEP)
 test-on-gpu: gpu-tests $(DARKNET)
 	@TIMEOUT=$(or $(TIMEOUT),900) BUILD="$(AT_BUILD)" DARKNET="$(AT_DARKNET)" scripts/run_tests.sh $(GPU_TESTS) $(DEVICE_TESTS) $(wildcard tests/gpu/*.sh)
 
@@ -382,7 +383,7 @@ ifneq ($(INSTALL_DEPS), 0)
 endif
 .PHONY: test-deps
 
-$(LOW_TESTS) $(SHIM_TESTS) $(HOST_TESTS) $(REPLAYS) $(HOST_TOOLS): | test-deps
+$(LOW_TESTS) $(SHIM_TESTS) $(GPU_TESTS) $(HOST_TESTS) $(DEVICE_TESTS) $(REPLAYS) $(HOST_TOOLS): | test-deps
 
 tests: darknet $(COCO_CFGS) $(LOW_TESTS) $(SHIM_TESTS) $(BENCH_SHIM) $(HOST_TESTS) $(REPLAYS) $(HOST_TOOLS) $(KILL_AT)
 

@@ -24,6 +24,10 @@ static void take_threads(int count) {
 #endif
 }
 
+// One job at a time in the whole program: each is threaded, OpenBLAS runs one threaded product at a time, and
+// who waits for his in there spins.
+static pthread_mutex_t turn = PTHREAD_MUTEX_INITIALIZER;
+
 static void *work(void *argument) {
     vkd_worker *w = argument;
     pthread_mutex_lock(&w->lock);
@@ -35,7 +39,9 @@ static void *work(void *argument) {
         void *of_job = w->argument;
         take_threads(w->threads);
         pthread_mutex_unlock(&w->lock);
+        pthread_mutex_lock(&turn);
         job(of_job);
+        pthread_mutex_unlock(&turn);
         pthread_mutex_lock(&w->lock);
         w->job = NULL;
         pthread_cond_broadcast(&w->changed);

@@ -112,6 +112,12 @@ int vkd_is_of_the_cpu(int argc, char **argv) {
     return argc > 1 && argv[1] && !strcmp(argv[1], "vkd");
 }
 
+int vkd_first_gpu(int argc, char **argv) {
+    for (int i = 1; i + 1 < argc; ++i)
+        if (argv[i] && argv[i + 1] && !strcmp(argv[i], "-gpus")) return (int)strtol(argv[i + 1], NULL, 10);
+    return 0;
+}
+
 int vkd_command(int argc, char **argv) {
     vkd_check_command_line(argc, argv);
     vkd_blas_choose_kernels();
@@ -119,7 +125,6 @@ int vkd_command(int argc, char **argv) {
     const char *command = argc > 1 && argv[1] ? argv[1] : "", *second = argc > 2 && argv[2] ? argv[2] : "";
     if (vkd_is_of_the_cpu(argc, argv)) {
         vkd_run_parse(argc, argv);
-        vkd_run_set_looks(true);
         run_vkd(argc, argv);
         return 1;
     }

@@ -42,7 +42,8 @@ void vkd_step_begin(network *net) {
     vkd_plugin *plugin = vkd_of(net);
     if (!plugin) return;
     vkd_attach(net);
-    plugin->forwarded = false;
+    plugin->looked = plugin->forwarded = false;
+    plugin->net = net;
     vkd_seed_thread(VKD_STREAM_STEP, *net->seen, 0);
 }
 
@@ -78,6 +79,26 @@ static void stop_at_a_broken_loss(const network *net) {
                 over_progress(), current_batch(net) + 1);
 }
 
+static void look(const network *net, vkd_plugin *plugin) {
+    double start = what_time_is_it_now();
+    vkd_teacher_look(net, plugin, net->input);
+    plugin->looked = true;
+    plugin->teacher_seconds += what_time_is_it_now() - start;
+}
+
+static bool is_last_head(const network *net) {
+    for (int i = net->index + 1; i < net->n; ++i)
+        if (net->layers[i].type == YOLO || net->layers[i].type == REGION) return false;
+    return true;
+}
+
+void vkd_look_ahead(const network *net) {
+    vkd_plugin *plugin = vkd_of(net);
+    // `net` is the pass's own copy, whose input is the head's.
+    if (!plugin || !plugin->teacher || plugin->looked || !is_last_head(net)) return;
+    if (!is_over(plugin->net, plugin, current_batch(plugin->net))) look(plugin->net, plugin);
+}
+
 void vkd_forward(network *net) {
     vkd_plugin *plugin = vkd_of(net);
     if (!plugin) return;
@@ -91,9 +112,8 @@ void vkd_forward(network *net) {
         plugin->teacher = NULL;
         return;
     }
+    if (!plugin->looked) look(net, plugin);
     double start = what_time_is_it_now();
-    vkd_teacher_look(net, plugin, net->input);
-    double middle = what_time_is_it_now();
     const vkd_taps *taps = vkd_taps_of(net);
     choose_locations_now(net, batch);
     for (int i = 0; i < plugin->tap_count; ++i) {
@@ -109,8 +129,7 @@ void vkd_forward(network *net) {
     }
     plugin->forwarded = true;
     vkd_print_whitening(plugin);
-    plugin->teacher_seconds += middle - start;
-    plugin->tap_seconds += what_time_is_it_now() - middle;
+    plugin->tap_seconds += what_time_is_it_now() - start;
 }
 
 static void stop_if_idle(const network *net, const vkd_tap *tap, size_t batch, int i) {

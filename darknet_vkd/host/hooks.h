@@ -48,6 +48,9 @@ int vkd_loads_teacher(void);
 void vkd_take_data(const struct network *net, int inputs, int truths);
 // Before the student's forward pass; the first call loads the teacher and makes the taps.
 void vkd_step_begin(struct network *net);
+// Of a head's forward pass in training on a device, before its loss is computed on the host: where it is the
+// last one, the device is given the teacher's forward pass to do meanwhile.
+void vkd_look_ahead(const struct network *net);
 // Between the student's forward and backward pass: the teacher's forward pass and the taps'. A loss that is
 // not finite ends the program here.
 void vkd_forward(struct network *net);
@@ -122,6 +125,8 @@ __attribute__((noreturn, format(printf, 1, 0))) void vkd_vfail(const char *forma
 void vkd_start(char **argv);
 // True for `vkd ...`, which computes on the CPU in every build.
 int vkd_is_of_the_cpu(int argc, char **argv);
+// The first number behind -gpus, which stays in argv; 0 where there is none.
+int vkd_first_gpu(int argc, char **argv);
 // Runs `vkd ...`, `detector train` and `detector map`, and takes the plugin's flags out of argv for the other
 // commands. True: the command was ours and is done.
 int vkd_command(int argc, char **argv);

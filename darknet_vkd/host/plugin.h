@@ -32,7 +32,9 @@ typedef struct vkd_plugin {
     uint64_t cfg_hash, teacher_hash, weights_hash;
     bool keeps_momentum;                 // a run without taps leaves sidecars too (`detector train`)
     bool resumed;                        // a sidecar was read beside the weights
+    bool looked;                         // this step's forward pass of the teacher has been made
     bool forwarded;                      // this step's forward has run: backward may add
+    const network *net;                  // of this step
     double teacher_seconds, tap_seconds; // since the start, for the log
     double update_seconds;               // of tap_seconds: the updates of P
 } vkd_plugin;

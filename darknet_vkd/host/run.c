@@ -63,10 +63,6 @@ void vkd_run_set_quiet(bool quiet) {
     run.quiet = quiet;
 }
 
-void vkd_run_set_looks(bool looks) {
-    run.looks = looks;
-}
-
 void vkd_run_set_data(char *path) {
     run.data = path;
 }

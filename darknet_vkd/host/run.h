@@ -13,7 +13,6 @@ typedef struct vkd_run {
     bool seeded;
     uint64_t seed; // of the clock where not seeded
     bool quiet;    // layers print nothing at every step
-    bool looks;    // `vkd ...`: nothing is trained, and the CPU computes
 } vkd_run;
 
 const vkd_run *vkd_run_options(void);
@@ -22,7 +21,6 @@ const vkd_run *vkd_run_options(void);
 // ones become NULL at the end. A bad value is one line and exit status 1.
 void vkd_run_parse(int argc, char **argv);
 void vkd_run_set_quiet(bool quiet);
-void vkd_run_set_looks(bool looks);
 void vkd_run_set_data(char *path);
 // From here on as with -seed, the seed being the clock's where none was given: every run can be repeated.
 void vkd_run_always_seed(void);

@@ -118,34 +118,41 @@ static void convolve_in_half(layer l, network net) {
         activate_array_gpu(l.output_gpu, l.outputs * l.batch, l.activation);
 }
 
-static void choose_algorithm(layer *l) {
+// cuDNN's own workspace, with the proposal's math type in force. Sums are float32, as Darknet has set them.
+static bool takes(layer *l, const cudnnConvolutionFwdAlgoPerf_t *proposal, size_t *own) {
+    if (proposal->status) return false;
+    l->fw_algo = proposal->algo;
+    check_cudnn(cudnnSetConvolutionMathType(l->convDesc, proposal->mathType));
+    return !cudnnGetConvolutionForwardWorkspaceSize(cudnn_handle(), l->srcTensorDesc, l->weightDesc,
+                                                    l->convDesc, l->dstTensorDesc, l->fw_algo, own) &&
+           *own <= most_workspace;
+}
+
+// As Darknet chooses: the fastest that gives the same bits at every run, or else the fastest.
+static size_t choose_algorithm(layer *l) {
     cudnnConvolutionFwdAlgoPerf_t found[CUDNN_CONVOLUTION_FWD_ALGO_COUNT];
-    int count = 0, i = 0;
-    // Tensor cores where the GPU has them. The sums' type is float32, as Darknet has set it.
+    int count = 0;
+    size_t own = 0;
+    // Tensor cores where the GPU has them.
     check_cudnn(cudnnSetConvolutionMathType(l->convDesc, CUDNN_TENSOR_OP_MATH));
     check_cudnn(cudnnGetConvolutionForwardAlgorithm_v7(cudnn_handle(), l->srcTensorDesc, l->weightDesc,
                                                        l->convDesc, l->dstTensorDesc,
                                                        CUDNN_CONVOLUTION_FWD_ALGO_COUNT, &count, found));
-    while (i < count && (found[i].status || found[i].memory > most_workspace))
-        ++i;
-    if (i == count) vkd_fail("cuDNN knows no way to convolve in half precision; expected teacher_half=0");
-    l->fw_algo = found[i].algo;
-    check_cudnn(cudnnSetConvolutionMathType(l->convDesc, found[i].mathType));
+    for (int any = 0; any < 2; ++any)
+        for (int i = 0; i < count; ++i)
+            if ((any || found[i].determinism == CUDNN_DETERMINISTIC) && takes(l, &found[i], &own)) return own;
+    vkd_fail("cuDNN knows no way to convolve in half precision; expected teacher_half=0");
 }
 
 bool vkd_half_fit_workspace(layer *l) {
     if (l->forward_gpu != convolve_in_half) return false;
-    size_t own = 0;
     check_cudnn(cudnnSetTensor4dDescriptor(l->srcTensorDesc, CUDNN_TENSOR_NCHW, CUDNN_DATA_HALF, l->batch,
                                            l->c, l->h, l->w));
     check_cudnn(cudnnSetTensor4dDescriptor(l->dstTensorDesc, CUDNN_TENSOR_NCHW, CUDNN_DATA_HALF, l->batch,
                                            l->out_c, l->out_h, l->out_w));
     check_cudnn(cudnnSetFilter4dDescriptor(l->weightDesc, CUDNN_DATA_HALF, CUDNN_TENSOR_NCHW, l->n,
                                            l->c / l->groups, l->size, l->size));
-    choose_algorithm(l);
-    check_cudnn(cudnnGetConvolutionForwardWorkspaceSize(cudnn_handle(), l->srcTensorDesc, l->weightDesc,
-                                                        l->convDesc, l->dstTensorDesc, l->fw_algo, &own));
-    l->workspace_size = aligned(own) + input_bytes(l) + output_bytes(l);
+    l->workspace_size = aligned(choose_algorithm(l)) + input_bytes(l) + output_bytes(l);
     return true;
 }
 

@@ -38,10 +38,13 @@ static void one_step(network *net, mode how, double *parts) {
     net->train = 1;
     double start = what_time_is_it_now();
     vkd_step_begin(net);
-    forward_network(net);
+    vkd_plugin *plugin = vkd_of(net);
+    network *teacher = plugin->teacher;
+    if (how == ALONE) plugin->teacher = NULL;
+    forward_network(net); // at whose last head the teacher looks
+    plugin->teacher = teacher;
     if (parts) wait_for_device();
     double forward = what_time_is_it_now();
-    if (how == LOOKS) vkd_teacher_look(net, vkd_of(net), net->input);
     if (how == DISTILS) vkd_forward(net);
     backward_network(net);
     if (parts) wait_for_device();

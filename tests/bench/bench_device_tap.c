@@ -82,6 +82,7 @@ static void one_step(tap_on_device *w, cost *c) {
     vkd_status status = vkd_device_tap_update(w->tap, 1);
     if (status != VKD_NOT_FINITE) must(w->device, status);
     if (!c) return;
+    must(w->device, vkd_device_tap_settle(w->tap)); // else the next forward waits for P
     wait(w->device);
     c->forward += middle - start;
     c->backward += end - middle;

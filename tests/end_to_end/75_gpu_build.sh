@@ -42,7 +42,7 @@ plain_build() {
     build plain "$(goal plain/flags)" || return
     # shellcheck disable=SC2046 # a list of names
     borrow "$BUILD" "$gpu/plain" flags_vkd $(floors "$BUILD")
-    build plain all device-tests
+    build plain all gpu-tests
 }
 # Kernels that know no layer are Darknet's own in both, and so are our lower floors.
 cudnn_build() {

@@ -35,6 +35,14 @@ if grep -q '^GPU 1 cannot be used' probe.log; then
     exit "$status"
 fi
 
+# Where the first device is another's, none of it is asked for.
+second_alone() {
+    local -x VKD_DEVICE_BUSY=0
+    classifier second probe.cfg -gpus 1 && sed 's/^max_batches=.*/max_batches=2/' teacher.cfg >detector.cfg &&
+        train detector detector.cfg -gpus 1
+}
+check two_devices_only_the_second second_alone
+
 # Every fourth batch of each is a sync, after which as many count as both have made.
 learns() {
     rate=0.02 cfg "$1" 96 pool=global "${@:2}"

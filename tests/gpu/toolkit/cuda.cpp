@@ -204,7 +204,10 @@ cudaError_t cudaEventSynchronize(cudaEvent_t event) {
 // ---------------------------------------------------------------------------------------
 
 cudaError_t cudaSetDevice(int device) {
-    if (device < 0 || device >= devices) return last = cudaErrorInvalidDevice;
+    // One that another process has for itself.
+    const char *busy = getenv("VKD_DEVICE_BUSY");
+    if (device < 0 || device >= devices || (busy && device == atoi(busy)))
+        return last = cudaErrorInvalidDevice;
     current = device;
     return cudaSuccess;
 }
