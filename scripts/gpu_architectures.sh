@@ -3,7 +3,8 @@
 #   scripts/gpu_architectures.sh NVCC [ARCH...]
 # ARCH: sm_75, 7.5 or 75 and the like, native (the GPUs of this machine), or flags of nvcc's own, which are passed on.
 # Without one: native where nvcc finds a GPU here, else machine code for one of each generation that nvcc knows (it
-# runs on the generation's later members, too), and code for GPUs to come.
+# runs on the generation's later members, too), and code that the driver compiles: of the newest for GPUs to come, of
+# the oldest for those between that run no other's machine code, as Jetson's.
 set -euo pipefail
 nvcc=$1
 shift
@@ -40,7 +41,7 @@ case ${1-} in
         echo "gpu_architectures.sh: $nvcc names no architecture; set ARCH" >&2
         exit 1
     fi
-    flags_for "${all[@]}"
+    echo "-gencode arch=compute_${all[0]},code=compute_${all[0]} $(flags_for "${all[@]}")"
     ;;
 native) echo -arch=native ;;
 -*) echo "$*" ;;

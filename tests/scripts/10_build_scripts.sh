@@ -191,10 +191,10 @@ flags() {
     [ "$found" = "$expected" ] || { echo "found: $found" && cat "$work/err" && return 1; }
 }
 code() { printf -- '-gencode arch=compute_%s,code=%s_%s' "$1" "$2" "$1"; }
-check "without a GPU, one of each generation that nvcc knows, and code for those to come" \
-    flags "$(code 75 sm) $(code 80 sm) $(code 90 sm) $(code 100 sm) $(code 120 sm) $(code 120 compute)"
+check "without a GPU, one of each generation that nvcc knows, and code for those between and to come" \
+    flags "$(code 75 compute) $(code 75 sm) $(code 80 sm) $(code 90 sm) $(code 100 sm) $(code 120 sm) $(code 120 compute)"
 FAKE_KNOWS="50 60 70 75 80 86 90" check "an older CUDA's generations" \
-    flags "$(code 60 sm) $(code 70 sm) $(code 75 sm) $(code 80 sm) $(code 90 sm) $(code 90 compute)"
+    flags "$(code 60 compute) $(code 60 sm) $(code 70 sm) $(code 75 sm) $(code 80 sm) $(code 90 sm) $(code 90 compute)"
 FAKE_GPU=1 check "with a GPU, its own" flags -arch=native
 FAKE_GPU=1 check "ARCH wins" flags "$(code 86 sm) $(code 86 compute)" sm_86
 check "in other words" flags "$(code 86 sm) $(code 90a sm) $(code 90a compute)" 8.6 sm_90a
