@@ -83,7 +83,7 @@ static void to_rounded(network *teacher) {
 //     workspace of a layer    cuDNN's own | input | output
 
 #if defined GPU && defined CUDNN
-#include "gpu/half_kernels.h"
+#include "gpu/teacher_kernels.h"
 
 // As Darknet's own convolutions have it.
 static const size_t most_workspace = (size_t)1 << 30;
@@ -112,8 +112,8 @@ static void convolve_in_half(layer l, network net) {
     check_cudnn(cudnnConvolutionForward(cudnn_handle(), &one, l.srcTensorDesc, x, l.weightDesc, l.weights_gpu,
                                         l.convDesc, l.fw_algo, net.workspace, own, &zero, l.dstTensorDesc,
                                         y));
-    vkd_gpu_from_half(&on_its_stream, y, l.biases_gpu, l.batch, l.n, l.out_w * l.out_h, l.activation == LEAKY,
-                      l.output_gpu);
+    vkd_gpu_ending_of_half(&on_its_stream, y, l.biases_gpu, NULL, l.batch, l.n, l.out_w * l.out_h,
+                           l.activation == LEAKY, l.output_gpu);
     if (l.activation != LEAKY && l.activation != LINEAR)
         activate_array_gpu(l.output_gpu, l.outputs * l.batch, l.activation);
 }
