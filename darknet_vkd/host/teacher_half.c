@@ -88,9 +88,6 @@ static void to_rounded(network *teacher) {
 // As Darknet's own convolutions have it.
 static const size_t most_workspace = (size_t)1 << 30;
 
-// On Darknet's own stream.
-static const vkd_launch on_its_stream = {.block = 256, .columns = 32, .parts = 1};
-
 static size_t aligned(size_t bytes) {
     return (bytes + 255) / 256 * 256;
 }
@@ -108,14 +105,11 @@ static void convolve_in_half(layer l, network net) {
     const size_t own = l.workspace_size - input_bytes(&l) - output_bytes(&l);
     char *place = (char *)net.workspace + own;
     vkd_half *x = (vkd_half *)place, *y = (vkd_half *)(place + input_bytes(&l));
-    vkd_gpu_to_half(&on_its_stream, net.input_gpu, (size_t)l.inputs * (size_t)l.batch, x);
+    vkd_gpu_to_half(&vkd_on_darknets_stream, net.input_gpu, (size_t)l.inputs * (size_t)l.batch, x);
     check_cudnn(cudnnConvolutionForward(cudnn_handle(), &one, l.srcTensorDesc, x, l.weightDesc, l.weights_gpu,
                                         l.convDesc, l.fw_algo, net.workspace, own, &zero, l.dstTensorDesc,
                                         y));
-    vkd_gpu_ending_of_half(&on_its_stream, y, l.biases_gpu, NULL, l.batch, l.n, l.out_w * l.out_h,
-                           l.activation == LEAKY, l.output_gpu);
-    if (l.activation != LEAKY && l.activation != LINEAR)
-        activate_array_gpu(l.output_gpu, l.outputs * l.batch, l.activation);
+    vkd_teacher_end_on_device(&l, &net, y);
 }
 
 static void choose_algorithm(layer *l) {
