@@ -6,6 +6,7 @@
 #include "core/options.h"
 #include "core/tap.h"
 #include "numerics/convolution.h"
+#include "numerics/half.h"
 
 #include "darknet.h"
 
@@ -103,6 +104,11 @@ void vkd_teacher_to_device(network *teacher, const char *cfg_path);
 void vkd_teacher_fit_workspace(network *teacher);
 // input: on the device. Enqueues; nobody waits.
 void vkd_teacher_forward_on_device(network *teacher, float *input);
+// In a build with GPU=1. How kernels are launched: on Darknet's own stream.
+extern const struct vkd_launch vkd_on_darknets_stream;
+// The end of convolution net->index there, whose sums (batch,n,out_h,out_w) are halves, or where its output
+// is going to be (NULL): bias, activation, and what a shortcut that is joined to it adds.
+void vkd_teacher_end_on_device(const layer *l, const network *net, const vkd_half *sums);
 // What the teacher looks at there, for vkd_teacher_look.
 float *vkd_teacher_input_on_device(const network *net, const vkd_plugin *plugin, float *input);
 // (floats) on the current device, a copy of x where that is not NULL; NULL without GPU=1.
@@ -136,8 +142,10 @@ size_t vkd_teacher_bytes(const network *teacher);
 // lies in the block that they share.
 bool vkd_teacher_shares_output(const layer *l);
 // For teacher_memory.c: whether layer i, a shortcut, can be the end of the convolution above it, if nothing
-// else reads that one. It is where both have the same output.
+// else reads that one.
 bool vkd_teacher_may_join(const network *teacher, int i);
+// Whether it is: both have the same output then, and the convolution's pass writes it. i may be teacher->n.
+bool vkd_teacher_is_joined(const network *teacher, int i);
 // For teacher.c. Frees the buffers of a network as Darknet makes it that a frozen one does without, and what
 // vkd_teacher_keep() then makes in their place.
 void vkd_teacher_free_training(network *teacher);

@@ -123,11 +123,16 @@ static void fold_batch_norm(layer *l) {
     l->batch_normalize = 0;
 }
 
-// A frozen convolution whose bias and activation go into the last pass; of no channels where there is none.
+// A frozen convolution whose bias and activation can go into the last pass.
+static bool may_be_fused(const layer *l) {
+    return l->type == CONVOLUTIONAL && !l->batch_normalize && !vkd_is_rounded(l) &&
+           (l->activation == LEAKY || l->activation == LINEAR);
+}
+
+// The same on the CPU; of no channels where there is none.
 static vkd_convolution fused(const layer *l) {
     vkd_convolution s = vkd_convolution_of(l);
-    if (l->batch_normalize || vkd_is_rounded(l) || (l->activation != LEAKY && l->activation != LINEAR))
-        s.c = 0;
+    if (!may_be_fused(l)) s.c = 0;
     return s;
 }
 
@@ -193,18 +198,13 @@ network *vkd_teacher_load(const char *cfg_path, const char *weights_path, int la
 }
 
 bool vkd_teacher_may_join(const network *teacher, int i) {
-    if (i < 1 || vkd_is_on_device(teacher)) return false;
+    if (i < 1) return false;
     const layer *l = &teacher->layers[i], *above = l - 1;
     const vkd_convolution s = fused(above);
     return l->type == SHORTCUT && l->activation == LINEAR && l->alpha == 1 && l->beta == 1 &&
            l->w == l->out_w && l->h == l->out_h && l->c == l->out_c && l->index != i - 1 &&
-           above->type == CONVOLUTIONAL && above->outputs == l->outputs &&
-           vkd_convolution_forward_workspace(&s);
-}
-
-static bool is_joined(const network *teacher, int i) {
-    return i > 0 && i < teacher->n && teacher->layers[i].type == SHORTCUT &&
-           teacher->layers[i].output == teacher->layers[i - 1].output;
+           may_be_fused(above) && above->outputs == l->outputs &&
+           (vkd_is_on_device(teacher) || vkd_convolution_forward_workspace(&s));
 }
 
 static bool convolve(const network *teacher, int i, const float *input) {
@@ -213,7 +213,7 @@ static bool convolve(const network *teacher, int i, const float *input) {
     const vkd_ending ending = {
         .bias = l->biases,
         .epilogue = l->activation == LEAKY ? VKD_EPILOGUE_LEAKY : VKD_EPILOGUE_LINEAR,
-        .residual = is_joined(teacher, i + 1) ? teacher->layers[l[1].index].output : NULL,
+        .residual = vkd_teacher_is_joined(teacher, i + 1) ? teacher->layers[l[1].index].output : NULL,
     };
     return vkd_convolution_forward(&s, l->weights, input, l->batch, l->output, &ending, teacher->workspace);
 }
@@ -226,7 +226,7 @@ void vkd_teacher_run(network *teacher, int first, int end, float *input) {
     for (int i = first; i < end; ++i) {
         net.index = i;
         layer l = net.layers[i];
-        if (!is_joined(&net, i) && !convolve(&net, i, net.input)) l.forward(l, net);
+        if (!vkd_teacher_is_joined(&net, i) && !convolve(&net, i, net.input)) l.forward(l, net);
         net.input = l.output;
     }
 }

@@ -1,5 +1,6 @@
 // A frozen teacher on a device: parameters of its own, and the block that teacher_memory.c plans for its
-// outputs.
+// outputs. Darknet's own convolutions and shortcuts go over an output once to clear or copy it, once more to
+// add to it, and once each for bias and activation; a frozen teacher's only where there is something to do.
 #include "host/plugin.h"
 #include "host/run.h"
 
@@ -7,6 +8,13 @@
 #include "network.h"
 
 #ifdef GPU
+#include "gpu/teacher_kernels.h"
+
+#include "activations.h"
+#include "convolutional_layer.h"
+#include "gemm.h"
+#include "im2col.h"
+
 #include <stdlib.h>
 
 bool vkd_is_on_device(const network *net) {
@@ -57,6 +65,71 @@ static void check_layer(const network *teacher, const char *cfg_path, int i) {
         refuse_layer(teacher, cfg_path, i);
 }
 
+// ---- its layers' passes ----
+
+const vkd_launch vkd_on_darknets_stream = {.block = 256, .columns = 32, .parts = 1};
+
+void vkd_teacher_end_on_device(const layer *l, const network *net, const vkd_half *sums) {
+    const int below = net->index + 1, locations = l->out_w * l->out_h;
+    const bool leaky = l->activation == LEAKY;
+    const float *residual =
+        vkd_teacher_is_joined(net, below) ? net->layers[net->layers[below].index].output_gpu : NULL;
+    if (sums)
+        vkd_gpu_ending_of_half(&vkd_on_darknets_stream, sums, l->biases_gpu, residual, l->batch, l->n,
+                               locations, leaky, l->output_gpu);
+    else
+        vkd_gpu_ending(&vkd_on_darknets_stream, l->output_gpu, l->biases_gpu, residual, l->batch, l->n,
+                       locations, leaky, l->output_gpu);
+    if (l->activation != LEAKY && l->activation != LINEAR)
+        activate_array_gpu(l->output_gpu, l->outputs * l->batch, l->activation);
+}
+
+// The sums of products over what the block held before.
+#ifdef CUDNN
+static void convolve(const layer *l, const network *net) {
+    const float one = 1, zero = 0;
+    check_cudnn(cudnnConvolutionForward(cudnn_handle(), &one, l->srcTensorDesc, net->input_gpu, l->weightDesc,
+                                        l->weights_gpu, l->convDesc, l->fw_algo, net->workspace,
+                                        l->workspace_size, &zero, l->dstTensorDesc, l->output_gpu));
+}
+#else
+// Of each picture and group, Y (filters,columns) = W (filters,depth) X (depth,columns), where X is the input
+// itself or what im2col makes of it.
+static void convolve(const layer *l, const network *net) {
+    const int channels = l->c / l->groups, filters = l->n / l->groups, columns = l->out_w * l->out_h,
+              depth = channels * l->size * l->size;
+    const bool as_it_is = convolutional_is_pointwise(*l);
+    for (int i = 0; i < l->batch * l->groups; ++i) {
+        float *W = l->weights_gpu + (size_t)(i % l->groups) * (size_t)filters * (size_t)depth,
+              *X = net->input_gpu + (size_t)i * (size_t)channels * (size_t)(l->w * l->h),
+              *Y = l->output_gpu + (size_t)i * (size_t)filters * (size_t)columns;
+        if (!as_it_is) {
+            im2col_gpu(X, channels, l->h, l->w, l->size, l->stride, l->pad, net->workspace);
+            X = net->workspace;
+        }
+        gemm_gpu(0, 0, filters, columns, depth, 1, W, depth, X, columns, 0, Y, columns);
+    }
+}
+#endif
+
+static void convolve_and_end(layer l, network net) {
+    convolve(&l, &net);
+    vkd_teacher_end_on_device(&l, &net, NULL);
+}
+
+static bool adds_equal_sizes(const layer *l) {
+    return l->w == l->out_w && l->h == l->out_h && l->c == l->out_c;
+}
+
+static void add_equal_sizes(layer l, network net) {
+    const float *other = net.layers[l.index].output_gpu;
+    vkd_gpu_weighted_sum(&vkd_on_darknets_stream, l.alpha, net.input_gpu, l.beta, other,
+                         (size_t)l.outputs * (size_t)l.batch, l.output_gpu);
+    if (l.activation != LINEAR) activate_array_gpu(l.output_gpu, l.outputs * l.batch, l.activation);
+}
+
+// ---- the whole ----
+
 void vkd_teacher_to_device(network *teacher, const char *cfg_path) {
     cuda_set_device(teacher->gpu_index);
     for (int i = 0; i < teacher->n; ++i) {
@@ -65,6 +138,9 @@ void vkd_teacher_to_device(network *teacher, const char *cfg_path) {
         if (l->type == CONVOLUTIONAL) {
             l->weights_gpu = cuda_make_array(l->weights, (size_t)l->nweights);
             l->biases_gpu = cuda_make_array(l->biases, (size_t)l->n);
+            l->forward_gpu = convolve_and_end;
+        } else if (l->type == SHORTCUT && adds_equal_sizes(l)) {
+            l->forward_gpu = add_equal_sizes;
         } else if (l->type == BATCHNORM) {
             l->scales_gpu = cuda_make_array(l->scales, (size_t)l->c);
             l->biases_gpu = cuda_make_array(l->biases, (size_t)l->c);
@@ -99,7 +175,7 @@ void vkd_teacher_forward_on_device(network *teacher, float *input) {
     for (int i = 0; i < net.n; ++i) {
         net.index = i;
         layer l = net.layers[i];
-        if (!is_head(&l)) l.forward_gpu(l, net);
+        if (!is_head(&l) && !vkd_teacher_is_joined(&net, i)) l.forward_gpu(l, net);
         net.input_gpu = l.output_gpu;
     }
 }

@@ -83,13 +83,10 @@ static void to_rounded(network *teacher) {
 //     workspace of a layer    cuDNN's own | input | output
 
 #if defined GPU && defined CUDNN
-#include "gpu/half_kernels.h"
+#include "gpu/teacher_kernels.h"
 
 // As Darknet's own convolutions have it.
 static const size_t most_workspace = (size_t)1 << 30;
-
-// On Darknet's own stream.
-static const vkd_launch on_its_stream = {.block = 256, .columns = 32, .parts = 1};
 
 static size_t aligned(size_t bytes) {
     return (bytes + 255) / 256 * 256;
@@ -108,14 +105,11 @@ static void convolve_in_half(layer l, network net) {
     const size_t own = l.workspace_size - input_bytes(&l) - output_bytes(&l);
     char *place = (char *)net.workspace + own;
     vkd_half *x = (vkd_half *)place, *y = (vkd_half *)(place + input_bytes(&l));
-    vkd_gpu_to_half(&on_its_stream, net.input_gpu, (size_t)l.inputs * (size_t)l.batch, x);
+    vkd_gpu_to_half(&vkd_on_darknets_stream, net.input_gpu, (size_t)l.inputs * (size_t)l.batch, x);
     check_cudnn(cudnnConvolutionForward(cudnn_handle(), &one, l.srcTensorDesc, x, l.weightDesc, l.weights_gpu,
                                         l.convDesc, l.fw_algo, net.workspace, own, &zero, l.dstTensorDesc,
                                         y));
-    vkd_gpu_from_half(&on_its_stream, y, l.biases_gpu, l.batch, l.n, l.out_w * l.out_h, l.activation == LEAKY,
-                      l.output_gpu);
-    if (l.activation != LEAKY && l.activation != LINEAR)
-        activate_array_gpu(l.output_gpu, l.outputs * l.batch, l.activation);
+    vkd_teacher_end_on_device(&l, &net, y);
 }
 
 // cuDNN's own workspace, with the proposal's math type in force. Sums are float32, as Darknet has set them.

@@ -118,6 +118,11 @@ static void lifetimes(const network *net, const int *kept, int count, vkd_lifeti
         }
 }
 
+bool vkd_teacher_is_joined(const network *net, int i) {
+    return i > 0 && i < net->n && net->layers[i].type == SHORTCUT &&
+           *PLACE(net, &net->layers[i], output) == *PLACE(net, &net->layers[i - 1], output);
+}
+
 void vkd_teacher_let_go(network *net) {
     for (int i = 0; i < net->n; ++i) {
         layer *l = &net->layers[i];

@@ -1,5 +1,5 @@
-// Half precision, IEEE 754-2019's binary16, by bits: 1 of sign, 5 of exponent, 10 of fraction. On the CPU and
-// in kernels the same integer arithmetic.
+// Half precision, IEEE 754-2019's binary16, by bits: 1 of sign, 5 of exponent, 10 of fraction. Integer
+// arithmetic, where a GPU has instructions with the same result.
 #ifndef VKD_NUMERICS_HALF_H
 #define VKD_NUMERICS_HALF_H
 

@@ -31,7 +31,7 @@ for program in "$BUILD"/tests/on_gpu/test_*; do
     tools=(memcheck)
     case $name in *_kernels) tools+=(racecheck synccheck) ;; esac
     # What an excluded kernel has written counts as written by nobody: not where cuBLAS takes part.
-    case $name in test_grid_kernels | test_half_kernels) tools+=(initcheck) ;; esac
+    case $name in test_grid_kernels | test_teacher_kernels) tools+=(initcheck) ;; esac
     for tool in "${tools[@]}"; do check "${name}_$tool" clean "$tool" "$program"; done
 done
 pictures 4
