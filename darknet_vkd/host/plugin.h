@@ -121,7 +121,7 @@ void vkd_device_copy_free(float *x);
 const char *vkd_half_is_missing(const network *net);
 // Its convolutions in half precision from here on, on the CPU as float32 that is rounded to halves; their
 // input and output, and all other layers, stay float32. One line for weights that are too large for it.
-// Afterwards vkd_teacher_keep() makes room for it.
+// Afterwards vkd_teacher_keep() makes room for it. weights_path: NULL for a look at the shapes.
 void vkd_teacher_to_half(network *teacher, const char *weights_path);
 // The same of a whole network on the CPU that only looks from here on, with room for it.
 void vkd_net_to_half(network *net, const char *weights_path);

@@ -194,7 +194,7 @@ static void to_device_halves(network *teacher) {
 #endif
 
 void vkd_teacher_to_half(network *teacher, const char *weights_path) {
-    for (int i = 0; i < teacher->n; ++i)
+    for (int i = 0; i < teacher->n && weights_path; ++i)
         if (is_plain(&teacher->layers[i])) round_weights(&teacher->layers[i], i, weights_path);
     if (vkd_is_on_device(teacher))
         to_device_halves(teacher);

@@ -128,6 +128,18 @@ x = np.fromfile("teacher.weights", np.float32); x[5 + 8:5 + 16] *= 1e8; x.tofile
 }
 check half_weights_too_large too_large
 
+# Shapes alone are looked at: weights that nobody has read are not judged, and rounded inputs take memory.
+looked_at() {
+    local which side=320
+    cfg large_full && cfg large_half teacher_half=1 || return
+    for which in full half; do
+        "$DARKNET" vkd check "large_$which.cfg" >"$which.table" 2>"$which.err" || { tail -n 1 "$which.err" && return 1; }
+    done
+    # "teacher, layers 0 to 7   PARAMETERS   MEMORY MB ..."
+    awk '/^teacher, layers/ { print; count[++n] = $6; mb[n] = $7 } END { exit !(n == 2 && count[1] == count[2] && mb[1] < mb[2]) }' full.table half.table
+}
+check half_is_looked_at looked_at
+
 # ---- detector map -half ----
 # The teacher's detections are near to those in full: nine in ten within a fifth of a pixel, and not all the same.
 map_of() {
