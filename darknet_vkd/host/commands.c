@@ -93,6 +93,7 @@ static void run_vkd(int argc, char **argv) {
 // another program runs beside: a product of small matrices then took a hundred times as long. After so many
 // rounds, some 50 microseconds, it sleeps.
 void vkd_start(char **argv) {
+    if (!argv[0] || !argv[1]) vkd_check_command_line(1, argv);
 #ifdef _OPENMP
     static const char rounds[] = "10000";
     char path[4096];
@@ -103,8 +104,6 @@ void vkd_start(char **argv) {
     path[length] = 0;
     execv(path, argv); // where that fails all goes on as it is
     // LCOV_EXCL_STOP
-#else
-    (void)argv;
 #endif
 }
 

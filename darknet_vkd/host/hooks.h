@@ -119,9 +119,9 @@ __attribute__((noreturn, format(printf, 1, 0))) void vkd_vfail(const char *forma
 // ---- commands
 // ----------------------------------------------------------------------------------------------
 
-// Before anything else. Where GNU OpenMP's threads would spin for milliseconds whenever they wait, the
-// program starts again with GOMP_SPINCOUNT set, unless the user has chosen; libgomp reads it when it is
-// loaded.
+// Before anything else. No word at all is one line and exit status 1. Where GNU OpenMP's threads would spin
+// for milliseconds whenever they wait, the program starts again with GOMP_SPINCOUNT set, unless the user has
+// chosen; libgomp reads it when it is loaded.
 void vkd_start(char **argv);
 // True for `vkd ...`, which computes on the CPU in every build.
 int vkd_is_of_the_cpu(int argc, char **argv);

@@ -11,6 +11,7 @@ refused() {
     check "command_$name" refuse "$line" "$DARKNET" "$@"
 }
 behind="flags stand behind it"
+refused no_word "usage: darknet COMMAND ..., as detector, classifier or vkd; $behind"
 refused flags_alone "usage: darknet COMMAND ..., as detector, classifier or vkd; $behind" -nogpu
 refused flag_and_value_alone "usage: darknet COMMAND ..., as detector, classifier or vkd; $behind" -i 0
 expected="expected a command: vkd, detector, classifier, partial, ...; $behind"
