@@ -44,6 +44,7 @@ void vkd_step_begin(network *net) {
     vkd_attach(net);
     plugin->looked = plugin->forwarded = false;
     plugin->net = net;
+    vkd_pin(net);
     vkd_seed_thread(VKD_STREAM_STEP, *net->seen, 0);
 }
 
@@ -205,6 +206,10 @@ void vkd_synced(network **nets, int count) {
     for (int j = 0; j < count; ++j)
         vkd_taps_of(nets[j])->push(nets[j]);
     free(taps);
+}
+
+void vkd_resizing(network *net) {
+    vkd_unpin(net);
 }
 
 void vkd_resized(network *net) {

@@ -31,6 +31,8 @@ void vkd_net_parsed(struct network *net);
 // Around load_network: the initial weights follow -seed; the taps are remembered until training starts.
 void vkd_network_begin(void);
 void vkd_network_loaded(struct network *net, const char *cfg, const char *weights, int clear);
+// Before a network's arrays are made anew for another size, and after it.
+void vkd_resizing(struct network *net);
 void vkd_resized(struct network *net);
 void vkd_free(struct network *net);
 // Before a weights file is written, and after it is in its place: the sidecar beside it. Weights that are not

@@ -61,6 +61,7 @@ void vkd_network_loaded(network *net, const char *cfg, const char *weights, int 
 void vkd_free(network *net) {
     vkd_plugin *plugin = vkd_of(net);
     if (!plugin) return;
+    vkd_unpin(net);
     vkd_taps_of(net)->close(plugin);
     for (int i = 0; i < plugin->tap_count; ++i)
         vkd_tap_free(plugin->taps[i]);

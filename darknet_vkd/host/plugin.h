@@ -26,10 +26,12 @@ typedef struct vkd_plugin {
     vkd_tap **taps;                            // (tap_count)
     struct vkd_device *device;                 // of a network on one; NULL: the CPU
     struct vkd_device_tap **twins;             // (tap_count) of taps there; NULL: the CPU
-    int *teacher_layer;                        // (tap_count) absolute
-    float *teacher_input;                      // (B,c,h,w) of the teacher, where teacher_resize=1; else NULL
-    float *teacher_input_gpu;                  // its copy on the device
-    network *teacher;                          // NULL before the first step and after the last tap's end
+    void **pinned;                             // (pinned_count) arrays of the host; NULL: none yet
+    int pinned_count;
+    int *teacher_layer;       // (tap_count) absolute
+    float *teacher_input;     // (B,c,h,w) of the teacher, where teacher_resize=1; else NULL
+    float *teacher_input_gpu; // its copy on the device
+    network *teacher;         // NULL before the first step and after the last tap's end
     uint64_t cfg_hash, teacher_hash, weights_hash;
     bool keeps_momentum;                 // a run without taps leaves sidecars too (`detector train`)
     bool resumed;                        // a sidecar was read beside the weights
@@ -114,6 +116,13 @@ float *vkd_teacher_input_on_device(const network *net, const vkd_plugin *plugin,
 // (floats) on the current device, a copy of x where that is not NULL; NULL without GPU=1.
 float *vkd_device_copy_of(float *x, size_t floats);
 void vkd_device_copy_free(float *x);
+
+// ---- pinned.c ----
+
+// Of a network on a device that is trained; once, until the next vkd_unpin().
+void vkd_pin(const network *net);
+// Before any of its arrays is freed.
+void vkd_unpin(const network *net);
 
 // ---- teacher_half.c ----
 

@@ -111,8 +111,12 @@ repeats() {
 check half_repeats repeats
 # The teacher takes the student's size, and its buffers change with it.
 sizes() {
-    sed 's/^max_batches=.*/max_batches=24/; s/random=0/random=1/' half.cfg >sizes.cfg
-    train sizes sizes.cfg -seed 5 && grep -q '^24,' sizes/sizes_log.csv && ! grep 'not finite' sizes.log
+    local name side=96 rate=0.00002
+    cfg fixed teacher_half=1 && sed -i 's/^max_batches=.*/max_batches=230/' fixed.cfg && sed 's/random=0/random=1/' fixed.cfg >sizes.cfg || return
+    for name in fixed sizes; do
+        train "$name" "$name.cfg" -seed 5 && grep -q '^230,' "$name/${name}_log.csv" && ! grep 'not finite' "$name.log" || return
+    done
+    differ fixed/fixed_final.weights sizes/sizes_final.weights
 }
 check half_random_sizes sizes
 # Batch norm's scale makes weights of layer 0 that no half holds.

@@ -141,14 +141,25 @@ zero() {
     on_gpu zero zero.cfg -seed 3 && on_gpu alone alone.cfg -seed 3 && cmp zero/zero_final.weights alone/alone_final.weights
 }
 check gpu_weight_0_is_the_plain_run zero
+# Where nothing can be pinned, as the stand-in has it then, the copies are the same.
+unpinned() {
+    cfg pinned plain_layers
+    on_gpu pinned pinned.cfg -seed 3 && VKD_DEVICE_PINS_NOTHING=1 on_gpu unpinned pinned.cfg -seed 3 &&
+        cmp pinned/pinned_final.weights unpinned/pinned_final.weights
+}
+check gpu_without_pinned_memory unpinned
 # random=1: other sizes every ten batches, and the taps' buffers with them; the last ones at the cfg's own.
 sizes() {
+    local side=64 rate=0.0005
     {
-        net 240 "${teacher_keys[@]}"
+        net 260 "${teacher_keys[@]}"
         student_layers 1
         tap 1 1 foreground=0.5
     } >sizes.cfg
-    on_gpu sizes sizes.cfg -seed 5 -map -mAP_epochs 20 && grep -q '^240,' sizes/sizes_log.csv && ! grep -qi nan sizes/sizes_log.csv
+    VKD_DEVICE_LEFT=1 on_gpu sizes sizes.cfg -seed 5 -map -mAP_epochs 20 || return
+    grep -q '^260,' sizes/sizes_log.csv && ! grep -qi nan sizes/sizes_log.csv || return
+    # The stand-in counts: what is pinned is let go of before it is made anew, and pinned then.
+    grep 'left on the devices' sizes.log | sed 's/.*pinned: //' | { ! read -r left _ times || { echo "$left $times" && [ "$left" -eq 0 ] && [ "$times" -gt 6 ]; }; }
 }
 check gpu_random_sizes_and_map sizes
 # Stopped at batch 100 (the first checkpoint) and gone on: the projections go on, too.

@@ -65,8 +65,9 @@ check half_on_the_cpu rounded
 check half_is_nearer_to_the_cpu near 1e-3 rounded half
 # The teacher takes the student's size, whose buffers change with it.
 sizes() {
-    sed 's/^max_batches=.*/max_batches=24/; s/random=0/random=1/' half.cfg >sizes.cfg
-    train sizes sizes.cfg -seed 5 && grep -q '^24,' sizes/sizes_log.csv && ! grep 'not finite' sizes.log
+    local side=64 rate=0.00005
+    cfg sizes teacher_half=1 && sed -i 's/^max_batches=.*/max_batches=220/; s/random=0/random=1/' sizes.cfg || return
+    train sizes sizes.cfg -seed 5 && grep -q '^220,' sizes/sizes_log.csv && ! grep 'not finite' sizes.log
 }
 check half_random_sizes sizes
 calibrated() {

@@ -45,12 +45,17 @@ struct working {
 };
 int working::depth;
 
+// Ranges may not overlap: one that was freed before it was unregistered is found when its place is another's.
+static std::map<char *, size_t> registered;
+static size_t times_registered;
+
 static void tell_what_is_left() {
     size_t bytes = 0;
     for (const auto &block : taken)
         bytes += block.second;
     if (getenv("VKD_DEVICE_LEFT"))
-        fprintf(stderr, "left on the devices: %zu bytes in %zu blocks\n", bytes, taken.size());
+        fprintf(stderr, "left on the devices: %zu bytes in %zu blocks; pinned: %zu of %zu\n", bytes,
+                taken.size(), registered.size(), times_registered);
 }
 
 extern "C" cudaError_t cudaMalloc(void **at, size_t bytes) {
@@ -145,6 +150,24 @@ cudaError_t cudaFree(void *at) {
 cudaError_t cudaFreeHost(void *at) {
     free(at);
     return cudaSuccess;
+}
+
+cudaError_t cudaHostRegister(void *at, size_t bytes, unsigned) {
+    std::lock_guard<std::recursive_mutex> held(lock);
+    if (getenv("VKD_DEVICE_PINS_NOTHING") || !at || !bytes) return last = cudaErrorInvalidValue;
+    for (const auto &range : registered)
+        if (range.first < (char *)at + bytes && (char *)at < range.first + range.second) {
+            fprintf(stderr, "cudaHostRegister of what is registered\n");
+            abort();
+        }
+    registered[(char *)at] = bytes;
+    ++times_registered;
+    return cudaSuccess;
+}
+
+cudaError_t cudaHostUnregister(void *at) {
+    std::lock_guard<std::recursive_mutex> held(lock);
+    return registered.erase((char *)at) ? cudaSuccess : last = cudaErrorInvalidValue;
 }
 
 static bool is_device(const void *at) {
