@@ -156,8 +156,8 @@ SHIM_OBJ := $(patsubst %,$(BUILD)/obj/shim/%.o,$(filter-out %/device.c,$(GPU_SRC
 LIBSHIM  := $(BUILD)/libvkd_shim.a
 SHIM_TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/gpu/test_*.c))
 BENCH_SHIM := $(BUILD)/tests/bench/bench_device_tap
-# On a GPU all but those that ask what only a CPU can answer.
 BENCH_GPU := $(BUILD)/tests/on_gpu/bench_device_tap
+# On a GPU all but those that ask what only a CPU can answer.
 GPU_TESTS := $(filter-out %_on_cpu,$(SHIM_TESTS:$(BUILD)/tests/gpu/%=$(BUILD)/tests/on_gpu/%))
 
 LOW_TESTS  := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/numerics/test_*.c tests/core/test_*.c))
@@ -326,7 +326,7 @@ $(GPU_TESTS): $(BUILD)/tests/on_gpu/%: tests/gpu/%.c $(LIBVKD) $(BUILD)/flags
 	$(SAY)
 	$(Q)$(CC) $(VKD_CFLAGS) -DVKD_ON_GPU -Itests -MMD -MP -MF $@.d $< -o $@ $(LIBVKD) -lcmocka $(GPULIBS) $(VKD_LDFLAGS)
 
-# What a tap costs there: `make bench-gpu`. `make tests` builds it over a CPU, so that it stays whole.
+# What single taps cost there, in `make bench-gpu`. `make tests` builds it over a CPU, so that it stays whole.
 $(BENCH_GPU): tests/bench/bench_device_tap.c $(LIBVKD) $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(SAY)
@@ -338,13 +338,13 @@ $(BENCH_SHIM): tests/bench/bench_device_tap.c $(LIBSHIM) $(LIBVKD) $(BUILD)/flag
 
 bench-on-gpu: $(BENCH_GPU) $(BENCH_DEVICE_STEP)
 	@$<
-	@scripts/bench_step.py $(BENCH_DEVICE_STEP) $(HOST)/cfg --gpu $(BENCH_ARGS)
+	@python3 scripts/bench_step.py $(BENCH_DEVICE_STEP) $(HOST)/cfg --gpu $(BENCH_ARGS)
 bench-gpu:
 	@NVCC='$(NVCC)' scripts/test_gpu.sh $(WITHIN)/gpu GPU=1 bench-on-gpu
 
 gpu-tests: $(GPU_TESTS) $(DEVICE_TESTS) $(BENCH_GPU) $(BENCH_DEVICE_STEP)
 test-on-gpu: gpu-tests $(DARKNET)
-	@TIMEOUT=$(or $(TIMEOUT),900) BUILD="$(AT_BUILD)" DARKNET="$(AT_DARKNET)" scripts/run_tests.sh $(GPU_TESTS) $(DEVICE_TESTS) $(wildcard tests/gpu/*.sh)
+	@TIMEOUT=$(or $(TIMEOUT),1800) BUILD="$(AT_BUILD)" DARKNET="$(AT_DARKNET)" scripts/run_tests.sh $(GPU_TESTS) $(DEVICE_TESTS) $(wildcard tests/gpu/*.sh)
 
 # The whole program where a CPU stands in for the GPU (tests/gpu/toolkit): slow, and true to the order of things.
 gpu-on-cpu cudnn-on-cpu: %-on-cpu:
@@ -367,7 +367,7 @@ $(HOST_TESTS) $(DEVICE_TESTS) $(HOST_TOOLS) $(BENCH_STEP) $(BENCH_DEVICE_STEP): 
 	@mkdir -p $(@D)
 	$(SAY)
 	$(Q)$(CC) $(VKD_CFLAGS) $(HOST_TEST_CFLAGS) -Itests -MMD -MP -MF $@.d $< -o $@ -Wl,--start-group $(HOST)/libdarknet.a \
-	    $(LIBHOST) $(LIBVKD) -Wl,--end-group -lcmocka $(VKD_LDFLAGS) -ldl $(OPENCVLIBS) $(GPULIBS)
+	    $(LIBHOST) $(LIBVKD) -Wl,--end-group $(if $(filter test_%,$(@F)),-lcmocka) $(VKD_LDFLAGS) -ldl $(OPENCVLIBS) $(GPULIBS)
 
 # Preloaded, it ends a program at a chosen call.
 $(KILL_AT): tests/interrupt/kill_at.c $(BUILD)/flags

@@ -273,7 +273,7 @@ def compare_on_gpu(program, pair, options, torch):
     whole = statistics.median(r["step"][0] for r in rows)
     for part in rows[0]:
         ms, work = statistics.median(r[part][0] for r in rows), rows[0][part][1]
-        row(part, f"{ms:.2f}", *([f"{work:.2f}", f"{work / ms * 1000:.0f}"] if work else ["", ""]),
+        row(part.replace("_", " "), f"{ms:.2f}", *([f"{work:.2f}", f"{work / ms * 1000:.0f}"] if work else ["", ""]),
             f"{100 * ms / whole:.1f} %")  # fmt: skip
     print(f"\n{1000 * batch / whole:.0f} images/s; {memory:.0f} MiB on the device")
     if theirs:

@@ -14,6 +14,7 @@
 #include "numerics/blas_kernels.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -113,7 +114,10 @@ int vkd_is_of_the_cpu(int argc, char **argv) {
 
 int vkd_first_gpu(int argc, char **argv) {
     for (int i = 1; i + 1 < argc; ++i)
-        if (argv[i] && argv[i + 1] && !strcmp(argv[i], "-gpus")) return (int)strtol(argv[i + 1], NULL, 10);
+        if (argv[i] && argv[i + 1] && !strcmp(argv[i], "-gpus")) {
+            long first = strtol(argv[i + 1], NULL, 10);
+            return first > 0 && first <= INT_MAX ? (int)first : 0; // others are refused later
+        }
     return 0;
 }
 

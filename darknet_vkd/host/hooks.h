@@ -53,8 +53,8 @@ void vkd_step_begin(struct network *net);
 // Of a head's forward pass in training on a device, before its loss is computed on the host: where it is the
 // last one, the device is given the teacher's forward pass to do meanwhile.
 void vkd_look_ahead(const struct network *net);
-// Between the student's forward and backward pass: the teacher's forward pass and the taps'. A loss that is
-// not finite ends the program here.
+// Between the student's forward and backward pass: the teacher's forward pass, unless it was made ahead, and
+// the taps'. A loss that is not finite ends the program here.
 void vkd_forward(struct network *net);
 // Right before layer i's backward: adds the taps' gradient to its delta.
 void vkd_backward(struct network *net, int i);

@@ -27,6 +27,7 @@ void vkd_pin(const network *net) {
     if (!vkd_is_on_device(net) || plugin->pinned) return;
     plugin->pinned = calloc(1 + 2 * (size_t)net->n, sizeof *plugin->pinned);
     if (!plugin->pinned) return;
+    cuda_set_device(net->gpu_index);
     const size_t one = (size_t)net->batch * sizeof(float);
     pin(plugin, net->input, (size_t)net->inputs * one);
     for (int i = 1; i < net->n; ++i) {
@@ -40,6 +41,8 @@ void vkd_pin(const network *net) {
 void vkd_unpin(const network *net) {
     vkd_plugin *plugin = vkd_of(net);
     if (!plugin || !plugin->pinned) return;
+    cuda_set_device(net->gpu_index);
+    check_error(cudaDeviceSynchronize()); // a delta may be on its way
     while (plugin->pinned_count)
         check_error(cudaHostUnregister(plugin->pinned[--plugin->pinned_count]));
     free(plugin->pinned);

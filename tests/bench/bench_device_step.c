@@ -5,9 +5,10 @@
 //
 // As bench_step, which it answers like: after a line of input N come lines of a part's name, milliseconds and
 // GFLOP, then memory and `end`. Every figure is of N steps in a row, over N, the last one waited for.
-// `forward`, `backward` and `update` are the student's, each waited for; `alone` is the student's step with
-// nothing between its parts waited for but what Darknet waits for, `teacher` and `taps` are what a step takes
-// longer with the teacher's pass and with the taps as well, `step` is all of it.
+// `forward`, `backward` and `update` are the student's and `teacher` the teacher's pass, each waited for and
+// with nothing beside it; `alone` is the student's step, `with_teacher` one in which the teacher looks,
+// `step` all of it, and `taps` what that takes longer. Memory is what the program takes on the device, if
+// nobody else is there when it starts.
 #define _POSIX_C_SOURCE 200809L
 #ifdef GPU
 #include "step_networks.h"
@@ -57,6 +58,15 @@ static void one_step(network *net, mode how, double *parts) {
     parts[UPDATE] += what_time_is_it_now() - backward;
 }
 
+static double time_teacher(network *net, int steps) {
+    wait_for_device();
+    double start = what_time_is_it_now();
+    for (int s = 0; s < steps; ++s)
+        vkd_teacher_look(net, vkd_of(net), net->input);
+    wait_for_device();
+    return (what_time_is_it_now() - start) / steps;
+}
+
 // Seconds of a step.
 static double time_steps(network *net, mode how, int steps, double *parts) {
     wait_for_device();
@@ -82,6 +92,10 @@ int main(int argc, char **argv) {
     const double before = device_mib();
     network *net = load_pair(argv[1], argv[2], argv[3], atoi(argv[4]), atoi(argv[5]));
     const double teacher = gflop(vkd_of(net)->teacher), forward = gflop(net), backward = backward_gflop(net);
+    for (int s = 0; s < 3; ++s) // allocates what is allocated once
+        one_step(net, DISTILS, NULL);
+    wait_for_device();
+    const double memory = device_mib() - before;
     struct cudaDeviceProp device;
     check_error(cudaGetDeviceProperties(&device, gpu_index));
     for (char *at = device.name; *at; ++at)
@@ -89,8 +103,6 @@ int main(int argc, char **argv) {
     printf("machine 0 %s\n", device.name);
     print_least(net, vkd_of(net)->teacher);
     fflush(stdout);
-    for (int s = 0; s < 3; ++s) // allocates what is allocated once
-        one_step(net, DISTILS, NULL);
     char line[64];
     while (fgets(line, sizeof line, stdin)) {
         int steps = atoi(line);
@@ -102,11 +114,12 @@ int main(int argc, char **argv) {
         tell("forward", parts[FORWARD] / steps, forward);
         tell("backward", parts[BACKWARD] / steps, backward);
         tell("update", parts[UPDATE] / steps, 0);
+        tell("teacher", time_teacher(net, steps), teacher);
         tell("alone", step[ALONE], forward + backward);
-        tell("teacher", step[LOOKS] - step[ALONE], teacher);
+        tell("with_teacher", step[LOOKS], teacher + forward + backward);
         tell("taps", step[DISTILS] - step[LOOKS], 0);
         tell("step", step[DISTILS], teacher + forward + backward);
-        printf("memory %.1f\nend\n", device_mib() - before);
+        printf("memory %.1f\nend\n", memory);
         fflush(stdout);
     }
     free_network(net);

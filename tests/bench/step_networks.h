@@ -2,6 +2,7 @@
 #ifndef VKD_TESTS_BENCH_STEP_NETWORKS_H
 #define VKD_TESTS_BENCH_STEP_NETWORKS_H
 
+#include "host/parameters.h"
 #include "host/plugin.h"
 #include "host/run.h"
 #include "numerics/rng.h"
@@ -32,6 +33,7 @@ static void make_weights(char *cfg, char *path) {
         for (int f = 0; f < l->n && l->batch_normalize; ++f)
             l->rolling_variance[f] = 1;
     }
+    vkd_parameters_push(net); // of a device's network its weights are written
     save_weights(net, path);
     free_network(net);
 }

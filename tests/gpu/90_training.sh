@@ -225,7 +225,9 @@ one_gpu() {
     [ "${NOGPU:-0}" = 0 ] || return 0
     data_file several
     refuse "detector train: -gpus 0,1: it trains on one GPU; expected its number" \
-        "$DARKNET" detector train several.data plain.cfg -gpus 0,1
+        "$DARKNET" detector train several.data plain.cfg -gpus 0,1 &&
+        refuse "detector train: -gpus -1: it trains on one GPU; expected its number" \
+            "$DARKNET" detector train several.data plain.cfg -gpus -1
 }
 check gpu_one_gpu one_gpu
 # A layer that a frozen teacher is not run with on a GPU.

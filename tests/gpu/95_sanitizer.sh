@@ -20,7 +20,7 @@ clean() {
     local tool=$1 code=0
     shift
     [ "$tool" != memcheck ] || set -- --report-api-errors no "$@"
-    timeout 300 "$sanitizer" --tool "$tool" "${common[@]}" "$@" </dev/null || code=$?
+    timeout 30 "$sanitizer" --tool "$tool" "${common[@]}" "$@" </dev/null || code=$?
     echo "exit status $code"
     return "$code"
 }

@@ -11,15 +11,28 @@ bench=$BUILD/tests/bench/bench_device_step
 } >student.cfg
 pictures 2
 check bench_teacher teacher
+# Made weights whose variances nobody has set would make features grow a millionfold at every layer.
+{
+    net 3
+    conv 8 2 3 leaky bn
+    conv 12 2 3 leaky bn
+    for i in 1 2 3 4 5 6 7; do conv 12 1 3 leaky bn; done
+} >deep.cfg
+{
+    net 1000
+    student_layers
+    tap 1 8
+} >deep_student.cfg
+# Asked twice, as in rounds.
 answers() {
-    # Twice, as it is asked in rounds; the teacher's weights are there, then made.
-    printf '2\n1\n' | timeout 200 "$bench" student.cfg teacher.cfg "$1" 2 64 >told 2>err || return
+    printf '2\n1\n' | timeout 200 "$bench" "$1" "$2" "$3" 2 64 >told 2>err || return
     cat told
+    ! grep 'not finite' err || return
     grep -qE '^machine 0 [^ ]+$' told && grep -qE '^least [0-9.]+ [0-9.]+ [0-9.]+ [0-9.]+$' told &&
-        [ "$(grep -cE '^(forward|backward|update|alone|step) [0-9]+\.[0-9]+ [0-9.]+$' told)" -eq 10 ] &&
-        [ "$(grep -cE '^(teacher|taps) -?[0-9]+\.[0-9]+ [0-9.]+$' told)" -eq 4 ] &&
+        [ "$(grep -cE '^(forward|backward|update|teacher|alone|with_teacher|step) [0-9]+\.[0-9]+ [0-9.]+$' told)" -eq 14 ] &&
+        [ "$(grep -cE '^taps -?[0-9]+\.[0-9]+ 0\.0000$' told)" -eq 2 ] &&
         [ "$(grep -cE '^memory [0-9.]+$' told)" -eq 2 ] && [ "$(grep -c '^end$' told)" -eq 2 ]
 }
-check bench_answers answers teacher.weights
-check bench_makes_weights answers made.weights
+check bench_answers answers student.cfg teacher.cfg teacher.weights
+check bench_makes_weights answers deep_student.cfg deep.cfg made.weights
 exit "$status"

@@ -182,8 +182,27 @@ static void check_kind(const void *to, const void *from, enum cudaMemcpyKind kin
     abort();
 }
 
-cudaError_t cudaMemcpy(void *to, const void *from, size_t bytes, enum cudaMemcpyKind kind) {
+// As a driver has it, a copy is of one pinned range or of none: all others meet one that was freed before it
+// was unregistered.
+static void check_pinned(const void *host, size_t bytes) {
+    std::lock_guard<std::recursive_mutex> held(lock);
+    const char *at = (const char *)host;
+    for (const auto &range : registered) {
+        const char *end = range.first + range.second;
+        if (range.first < at + bytes && at < end && (at < range.first || at + bytes > end)) {
+            fprintf(stderr, "a copy of what is pinned in part\n");
+            abort();
+        }
+    }
+}
+
+static void check_copy(const void *to, const void *from, size_t bytes, enum cudaMemcpyKind kind) {
     check_kind(to, from, kind);
+    check_pinned(kind == cudaMemcpyHostToDevice ? from : to, bytes);
+}
+
+cudaError_t cudaMemcpy(void *to, const void *from, size_t bytes, enum cudaMemcpyKind kind) {
+    check_copy(to, from, bytes, kind);
     run_all(&queues[current]);
     working now;
     memcpy(to, from, bytes);
@@ -192,7 +211,7 @@ cudaError_t cudaMemcpy(void *to, const void *from, size_t bytes, enum cudaMemcpy
 
 cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, enum cudaMemcpyKind kind,
                             cudaStream_t) {
-    check_kind(to, from, kind);
+    check_copy(to, from, bytes, kind);
     enqueue([=] { memcpy(to, from, bytes); });
     return cudaSuccess;
 }
