@@ -340,7 +340,7 @@ bench-on-gpu: $(BENCH_GPU) $(BENCH_DEVICE_STEP)
 	@$<
 	@python3 scripts/bench_step.py $(BENCH_DEVICE_STEP) $(HOST)/cfg --gpu $(BENCH_ARGS)
 bench-gpu:
-	@NVCC='$(NVCC)' scripts/test_gpu.sh $(WITHIN)/gpu GPU=1 bench-on-gpu
+	@NVCC='$(NVCC)' scripts/test_gpu.sh $(WITHIN)/on_gpu GPU=1 bench-on-gpu
 
 gpu-tests: $(GPU_TESTS) $(DEVICE_TESTS) $(BENCH_GPU) $(BENCH_DEVICE_STEP)
 test-on-gpu: gpu-tests $(DARKNET)
@@ -358,7 +358,7 @@ device-tests: $(DEVICE_TESTS) $(BENCH_DEVICE_STEP)
 
 # Where there is no GPU it says so, and that is no failure.
 test-gpu:
-	@NVCC='$(NVCC)' scripts/test_gpu.sh $(WITHIN)/gpu GPU=1 test-on-gpu
+	@NVCC='$(NVCC)' scripts/test_gpu.sh $(WITHIN)/on_gpu GPU=1 test-on-gpu
 
 # An allocator that fails on demand, in this one program.
 $(BUILD)/tests/core/test_no_memory: TEST_LDFLAGS = $(foreach f,malloc calloc realloc free,-Wl,--wrap=$f)

@@ -1,4 +1,4 @@
-#include "core/projection.h"
+#include "core/projection_parts.h"
 
 #include "numerics/cayley.h"
 #include "numerics/finite.h"
@@ -12,7 +12,6 @@
 #include <cblas.h>
 #include <float.h>
 #include <math.h>
-#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,8 +21,6 @@ static const double step_angle = 0.02;
 // Relative to its largest singular value, the cross-covariance is a sum of gradients in float32 to this. What
 // is below is their rounding, and turns nothing.
 static const double cross_precision = 8 * FLT_EPSILON;
-// Above it, times sqrt(cols), one Newton-Schulz step restores V'V = I.
-static const double defect_limit = 1e-6;
 
 // Of a P whose update is made on one thread: two would save a seventh of it on idle processors, and on busy
 // ones its many short products wait for each other, ten times as long.
@@ -33,13 +30,11 @@ static bool is_wide(const vkd_projection *p) {
     return p->n < p->k;
 }
 
-// P stays what it was at first.
-static bool is_fixed(const vkd_projection *p) {
+bool vkd_projection_is_fixed(const vkd_projection *p) {
     return p->map == VKD_OPTION_MAP_FROZEN || p->map == VKD_OPTION_MAP_IDENTITY;
 }
 
-// Of the maps that have a base; NULL for the others.
-static const vkd_orthogonal_map *orthogonal_map(vkd_option_map map) {
+const vkd_orthogonal_map *vkd_projection_base_map(vkd_option_map map) {
     switch (map) {
     case VKD_OPTION_MAP_MATRIX_EXP:
         return &vkd_map_matrix_exp;
@@ -53,7 +48,7 @@ static const vkd_orthogonal_map *orthogonal_map(vkd_option_map map) {
 }
 
 static size_t workspace(const vkd_projection *p) {
-    const vkd_orthogonal_map *map = orthogonal_map(p->map);
+    const vkd_orthogonal_map *map = vkd_projection_base_map(p->map);
     size_t size = vkd_stiefel_workspace(p->rows, p->cols), other = 0;
     if (map) other = vkd_map_workspace(map, p->rows, p->cols);
     if (p->map == VKD_OPTION_MAP_PROCRUSTES) other = vkd_stiefel_polar_workspace(p->rows, p->cols);
@@ -62,7 +57,7 @@ static size_t workspace(const vkd_projection *p) {
 
 // Floats of `kept`, where there is a base.
 static size_t kept_size(const vkd_projection *p) {
-    const vkd_orthogonal_map *map = orthogonal_map(p->map);
+    const vkd_orthogonal_map *map = vkd_projection_base_map(p->map);
     if (p->is_square) return map->in_coordinates->kept(p->cols);
     return map->single ? map->single->kept(p->rows, p->cols) : 0;
 }
@@ -81,7 +76,7 @@ vkd_status vkd_projection_create(vkd_projection *p, const vkd_tap_options *optio
     p->cols = n > k ? k : n;
     size_t size = (size_t)p->rows * (size_t)p->cols;
     bool average = p->map == VKD_OPTION_MAP_PROCRUSTES;
-    const vkd_orthogonal_map *map = orthogonal_map(p->map);
+    const vkd_orthogonal_map *map = vkd_projection_base_map(p->map);
     bool keeps_base = map && p->rebase != 1;
     p->is_square = keeps_base && map->in_coordinates && n == k;
     size_t kept = keeps_base ? kept_size(p) : 0;
@@ -186,9 +181,7 @@ void vkd_projection_tangent(const vkd_projection *p, const float *coordinates, f
         memcpy(tangent, coordinates, (size_t)p->rows * (size_t)k * sizeof *tangent);
 }
 
-// V = map(base, D), and what the adjoint there needs. Above a square, the first step from a base is the same
-// to the bit for every rebase.
-static vkd_status go_to(vkd_projection *p, const vkd_orthogonal_map *map, const float *D, float *V) {
+vkd_status vkd_projection_go_to(vkd_projection *p, const vkd_orthogonal_map *map, const float *D, float *V) {
     p->is_kept = false;
     if (!p->kept || (!p->since_rebase && !p->is_square))
         return vkd_map_forward(map, p->base ? p->base : p->V, D, p->rows, p->cols, V, p->work);
@@ -203,7 +196,7 @@ static vkd_status go_to(vkd_projection *p, const vkd_orthogonal_map *map, const 
 static vkd_status pull_back(vkd_projection *p, const vkd_orthogonal_map *map) {
     if (!p->kept)
         return vkd_map_adjoint(map, p->base, p->D, p->gradient, p->rows, p->cols, p->gradient, p->work);
-    vkd_status status = p->is_kept ? VKD_OK : go_to(p, map, p->D, p->step);
+    vkd_status status = p->is_kept ? VKD_OK : vkd_projection_go_to(p, map, p->D, p->step);
     if (status) return status;
     if (p->is_square)
         return map->in_coordinates->adjoint(p->gradient, p->cols, p->kept, p->gradient, p->work);
@@ -218,7 +211,7 @@ static vkd_status gather_freely(vkd_projection *p, size_t size) {
 }
 
 static vkd_status gather_momentum(vkd_projection *p, size_t size) {
-    const vkd_orthogonal_map *map = orthogonal_map(p->map);
+    const vkd_orthogonal_map *map = vkd_projection_base_map(p->map);
     vkd_status status = VKD_OK;
     // At D = 0 the adjoint only projects onto the tangents, as vkd_stiefel_momentum does in any case.
     if (map && (p->since_rebase > 0 || p->is_square)) status = pull_back(p, map);
@@ -234,7 +227,7 @@ static vkd_status gather_momentum(vkd_projection *p, size_t size) {
 vkd_status vkd_projection_gather(vkd_projection *p) {
     size_t size = (size_t)p->rows * (size_t)p->cols;
     vkd_status status = VKD_OK;
-    if (!is_fixed(p)) {
+    if (!vkd_projection_is_fixed(p)) {
         if (!vkd_all_finite(p->gradient, size))
             status = VKD_NOT_FINITE;
         else if (p->map == VKD_OPTION_MAP_PROCRUSTES)
@@ -246,10 +239,9 @@ vkd_status vkd_projection_gather(vkd_projection *p) {
     return status;
 }
 
-// The defect of V, and where rounding has added up one Newton-Schulz step against it.
-static vkd_status mend(vkd_projection *p) {
+vkd_status vkd_projection_mend(vkd_projection *p) {
     vkd_status status = vkd_stiefel_defect(p->V, p->rows, p->cols, &p->defect, p->work);
-    if (!status && !(p->defect <= defect_limit * sqrt(p->cols))) {
+    if (!status && !(p->defect <= vkd_projection_defect_limit * sqrt(p->cols))) {
         status = vkd_stiefel_polish(p->V, p->rows, p->cols, p->work);
         if (!status) status = vkd_stiefel_defect(p->V, p->rows, p->cols, &p->defect, p->work);
     }
@@ -261,9 +253,9 @@ static vkd_status turn(vkd_projection *p, const vkd_orthogonal_map *map, size_t 
     if (p->D)
         for (size_t i = 0; i < size; ++i)
             p->step[i] += p->D[i];
-    vkd_status status = go_to(p, map, p->step, p->V);
+    vkd_status status = vkd_projection_go_to(p, map, p->step, p->V);
     if (status) return status;
-    status = mend(p);
+    status = vkd_projection_mend(p);
     if (!p->D) return status;
     ++p->since_rebase;
     if (p->rebase > 0 && p->since_rebase >= p->rebase) {
@@ -279,11 +271,11 @@ static vkd_status turn(vkd_projection *p, const vkd_orthogonal_map *map, size_t 
 
 vkd_status vkd_projection_move(vkd_projection *p, double length) {
     size_t size = (size_t)p->rows * (size_t)p->cols;
-    if (is_fixed(p)) return VKD_OK;
+    if (vkd_projection_is_fixed(p)) return VKD_OK;
     if (p->map == VKD_OPTION_MAP_PROCRUSTES) {
         vkd_status status =
             vkd_stiefel_polar(p->cross, p->rows, p->cols, cross_precision, p->V, p->V, NULL, p->work);
-        return status ? status : mend(p);
+        return status ? status : vkd_projection_mend(p);
     }
     double norm = frobenius_norm(p->momentum, size);
     // A gradient normal to the manifold gives no direction, nor does one so small that dividing overflows.
@@ -292,16 +284,14 @@ vkd_status vkd_projection_move(vkd_projection *p, double length) {
     if (!vkd_is_finite(scale)) return VKD_OK;
     for (size_t i = 0; i < size; ++i)
         p->step[i] = scale * p->momentum[i];
-    const vkd_orthogonal_map *map = orthogonal_map(p->map);
+    const vkd_orthogonal_map *map = vkd_projection_base_map(p->map);
     if (map) return turn(p, map, size);
     for (size_t i = 0; i < size; ++i)
         p->V[i] += p->step[i];
     return VKD_OK;
 }
 
-// OpenBLAS's products on one thread are not always to the bit those on several: whoever is to come to what an
-// update comes to takes its threads.
-static int take_threads(const vkd_projection *p) {
+int vkd_projection_take_threads(const vkd_projection *p) {
     return vkd_limit_threads((size_t)p->rows * (size_t)p->cols < small_size ? 1 : vkd_threads());
 }
 
@@ -309,7 +299,7 @@ vkd_status vkd_projection_update(vkd_projection *p, double rate) {
     size_t size = (size_t)p->rows * (size_t)p->cols;
     if (all_zero(p->gradient, size))
         return VKD_OK; // momentum alone, at a fixed angle, would walk on for ever
-    int threads = take_threads(p);
+    int threads = vkd_projection_take_threads(p);
     vkd_status status = vkd_projection_gather(p);
     if (!status) {
         // |V|_F = sqrt(cols) on the manifold, so an angle for every column; relative for `linear`.
@@ -320,129 +310,9 @@ vkd_status vkd_projection_update(vkd_projection *p, double rate) {
     return status;
 }
 
-// ---- merging
-// -----------------------------------------------------------------------------------------------
-
-// Polar factors of means are found by Newton-Schulz steps, each of which raises a small singular value by
-// half.
-enum { most_polishes = 40 };
-
-static bool are_alike(vkd_projection *const *p, int count) {
-    for (int i = 1; i < count; ++i)
-        if (p[i]->n != p[0]->n || p[i]->k != p[0]->k || p[i]->map != p[0]->map ||
-            p[i]->rebase != p[0]->rebase)
-            return false;
-    return count > 0;
-}
-
-static bool share_base(vkd_projection *const *p, int count, size_t size) {
-    for (int i = 1; i < count; ++i)
-        if (memcmp(p[i]->base, p[0]->base, size * sizeof(float)) != 0) return false;
-    return true;
-}
-
-// Of one of their matrices, which lies `offset` bytes into the struct.
-static float *matrix_at(vkd_projection *p, size_t offset) {
-    float *matrix;
-    memcpy(&matrix, (char *)p + offset, sizeof matrix);
-    return matrix;
-}
-
-static void take_mean(vkd_projection *const *p, int count, size_t offset, size_t size, float *mean) {
-    for (size_t i = 0; i < size; ++i) {
-        double sum = 0;
-        for (int j = 0; j < count; ++j)
-            sum += matrix_at(p[j], offset)[i];
-        mean[i] = (float)(sum / count);
-    }
-}
-
-// V <- its polar factor.
-static vkd_status polish_to_the_end(vkd_projection *p) {
-    vkd_status status = vkd_stiefel_defect(p->V, p->rows, p->cols, &p->defect, p->work);
-    for (int i = 0; i < most_polishes && !status && !(p->defect <= defect_limit * sqrt(p->cols)); ++i) {
-        status = vkd_stiefel_polish(p->V, p->rows, p->cols, p->work);
-        if (!status) status = vkd_stiefel_defect(p->V, p->rows, p->cols, &p->defect, p->work);
-    }
-    if (!status && !(p->defect <= defect_limit * sqrt(p->cols))) return VKD_SINGULAR;
-    return status;
-}
-
-static vkd_status merge_V(vkd_projection *const *p, int count, size_t size) {
-    vkd_projection *first = p[0];
-    const vkd_orthogonal_map *map = orthogonal_map(first->map);
-    if (first->cross) {
-        int with = 0; // those that have seen a gradient
-        for (int j = 0; j < count; ++j)
-            with += p[j]->count > 0;
-        if (!with) return VKD_OK;
-        for (size_t i = 0; i < size; ++i) {
-            double sum = 0;
-            for (int j = 0; j < count; ++j)
-                if (p[j]->count) sum += p[j]->cross[i];
-            first->cross[i] = sum / with;
-        }
-        return vkd_projection_move(first, 1);
-    }
-    if (map && first->rebase == 0 && share_base(p, count, size)) {
-        take_mean(p, count, offsetof(vkd_projection, D), size, first->step);
-        // Away from the base as soon as one of them is.
-        int since_rebase = first->since_rebase;
-        for (int i = 1; i < count; ++i)
-            if (p[i]->since_rebase > first->since_rebase) first->since_rebase = p[i]->since_rebase;
-        vkd_status status = go_to(first, map, first->step, first->V);
-        if (status) { // LCOV_EXCL_START the Ds are finite, and so is their mean
-            first->since_rebase = since_rebase;
-            return status;
-        } // LCOV_EXCL_STOP
-        memcpy(first->D, first->step, size * sizeof *first->D);
-        return mend(first);
-    }
-    memcpy(first->step, first->V, size * sizeof *first->V);
-    take_mean(p, count, offsetof(vkd_projection, V), size, first->V);
-    vkd_status status = map ? polish_to_the_end(first) : VKD_OK;
-    if (status) memcpy(first->V, first->step, size * sizeof *first->V);
-    if (status || !first->base) return status;
-    memcpy(first->base, first->V, size * sizeof *first->base);
-    memset(first->D, 0, size * sizeof *first->D);
-    first->since_rebase = 0;
-    first->is_kept = false;
-    return VKD_OK;
-}
-
-static void copy_matrix(float *to, const float *from, size_t size) {
-    if (to && from) memcpy(to, from, size * sizeof *to); // alike maps have both
-}
-
-vkd_status vkd_projection_merge(vkd_projection *const *p, int count) {
-    if (!are_alike(p, count)) return VKD_INVALID_ARGUMENT;
-    vkd_projection *first = p[0];
-    size_t size = (size_t)first->rows * (size_t)first->cols;
-    if (is_fixed(first) || count == 1) return VKD_OK;
-    int threads = take_threads(first);
-    vkd_status status = merge_V(p, count, size);
-    vkd_limit_threads(threads);
-    if (status) return status;
-    if (first->momentum) take_mean(p, count, offsetof(vkd_projection, momentum), size, first->momentum);
-    for (int i = 1; i < count; ++i) {
-        copy_matrix(p[i]->V, first->V, size);
-        copy_matrix(p[i]->momentum, first->momentum, size);
-        copy_matrix(p[i]->base, first->base, size);
-        copy_matrix(p[i]->D, first->D, size);
-        if (first->cross) memcpy(p[i]->cross, first->cross, size * sizeof *first->cross);
-        if (p[i]->count > first->count) first->count = p[i]->count;
-        p[i]->since_rebase = first->since_rebase;
-        p[i]->is_kept = false;
-        p[i]->defect = first->defect;
-    }
-    for (int i = 1; i < count; ++i)
-        p[i]->count = first->count;
-    return VKD_OK;
-}
-
 double vkd_projection_update_work(const vkd_projection *p) {
     double n = p->rows, k = p->cols;
-    if (p->map == VKD_OPTION_MAP_LINEAR || is_fixed(p)) return 0;
+    if (p->map == VKD_OPTION_MAP_LINEAR || vkd_projection_is_fixed(p)) return 0;
     return p->map == VKD_OPTION_MAP_CAYLEY ? 5 * n * k * k + 7 * k * k * k : 6 * n * k * k + 43 * k * k * k;
 }
 

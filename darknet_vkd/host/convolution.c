@@ -16,9 +16,13 @@ static int threads(void) {
 // Bytes, as Darknet's own: resize_network() refuses workspaces of more than 2e9.
 static const size_t most_workspace = (size_t)1 << 30;
 
+bool vkd_is_plain_convolution(const layer *l) {
+    return l->type == CONVOLUTIONAL && !l->xnor && !l->binary;
+}
+
 // A shape without channels, which no method serves, for what is no plain convolution.
 vkd_convolution vkd_convolution_of(const layer *l) {
-    const bool plain = l->type == CONVOLUTIONAL && l->groups == 1 && !l->xnor && !l->binary;
+    const bool plain = vkd_is_plain_convolution(l) && l->groups == 1;
     const vkd_convolution s = {
         .c = plain ? l->c : 0,
         .h = l->h,

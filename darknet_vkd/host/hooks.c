@@ -89,7 +89,7 @@ static void look(const network *net, vkd_plugin *plugin) {
 
 static bool is_last_head(const network *net) {
     for (int i = net->index + 1; i < net->n; ++i)
-        if (net->layers[i].type == YOLO || net->layers[i].type == REGION) return false;
+        if (vkd_asks_the_host(&net->layers[i])) return false;
     return true;
 }
 

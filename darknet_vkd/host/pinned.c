@@ -3,6 +3,10 @@
 // buffers.
 #include "host/plugin.h"
 
+bool vkd_asks_the_host(const layer *l) {
+    return l->type == YOLO || l->type == REGION;
+}
+
 #ifdef GPU
 #include "cuda.h"
 
@@ -18,10 +22,6 @@ static void pin(vkd_plugin *plugin, void *x, size_t bytes) {
         (void)cudaGetLastError();
 }
 
-static bool is_head(const layer *l) {
-    return l->type == YOLO || l->type == REGION;
-}
-
 void vkd_pin(const network *net) {
     vkd_plugin *plugin = vkd_of(net);
     if (!vkd_is_on_device(net) || plugin->pinned) return;
@@ -32,7 +32,7 @@ void vkd_pin(const network *net) {
     pin(plugin, net->input, (size_t)net->inputs * one);
     for (int i = 1; i < net->n; ++i) {
         const layer *l = &net->layers[i];
-        if (!is_head(l)) continue;
+        if (!vkd_asks_the_host(l)) continue;
         pin(plugin, l[-1].output, (size_t)l[-1].outputs * one); // where its output is brought to
         pin(plugin, l->delta, (size_t)l->outputs * one);
     }

@@ -59,6 +59,8 @@ void vkd_choose_locations(const network *net, size_t batch, int first, const flo
 
 // ---- convolution.c ----
 
+// Of numbers as they are: neither its weights nor its input are made binary.
+bool vkd_is_plain_convolution(const layer *l);
 vkd_convolution vkd_convolution_of(const layer *l);
 // vkd_convolve(), and moments (batch,n,out_h,2) = those of the output's rows, or NULL.
 bool vkd_convolve_measured(const layer *l, const float *input, float *workspace, float *output,
@@ -119,6 +121,9 @@ void vkd_device_copy_free(float *x);
 
 // ---- pinned.c ----
 
+// Heads whose loss the host computes in training on a device: what comes to it and goes back is pinned, and
+// vkd_look_ahead() is called meanwhile.
+bool vkd_asks_the_host(const layer *l);
 // Of a network on a device that is trained; once, until the next vkd_unpin().
 void vkd_pin(const network *net);
 // Before any of its arrays is freed.

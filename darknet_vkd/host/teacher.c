@@ -146,7 +146,7 @@ size_t vkd_teacher_workspace(const layer *l) {
 void vkd_fold_batch_norms(network *net) {
     for (int i = 0; i < net->n; ++i) {
         layer *l = &net->layers[i];
-        if (l->type == CONVOLUTIONAL && l->batch_normalize && !l->xnor && !l->binary) fold_batch_norm(l);
+        if (vkd_is_plain_convolution(l) && l->batch_normalize) fold_batch_norm(l);
     }
 }
 

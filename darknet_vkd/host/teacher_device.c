@@ -59,7 +59,7 @@ static bool is_read(const network *net, int i) {
 // What has no output in the teacher's block has none on the device; of heads nobody wants any.
 static void check_layer(const network *teacher, const char *cfg_path, int i) {
     const layer *l = &teacher->layers[i];
-    bool is_binary = l->type == CONVOLUTIONAL && (l->xnor || l->binary);
+    bool is_binary = l->type == CONVOLUTIONAL && !vkd_is_plain_convolution(l);
     bool is_spare = is_head(l) && !is_read(teacher, i);
     if (is_binary || !(vkd_teacher_shares_output(l) || l->type == DROPOUT || is_spare))
         refuse_layer(teacher, cfg_path, i);

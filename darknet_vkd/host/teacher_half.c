@@ -6,6 +6,7 @@
 // time: it shows there what half precision does to a training.
 #include "host/plugin.h"
 #include "host/run.h"
+#include "numerics/finite.h"
 #include "numerics/half.h"
 #include "numerics/parallel.h"
 
@@ -13,19 +14,14 @@
 #include "convolutional_layer.h"
 #include "cuda.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-static bool is_plain(const layer *l) {
-    return l->type == CONVOLUTIONAL && !l->xnor && !l->binary;
-}
 
 // Of weights with batch norm folded in.
 static void round_weights(layer *l, int i, const char *weights_path) {
     for (int j = 0; j < l->nweights; ++j) {
         const float half = vkd_nearest_half(l->weights[j]);
-        if (!isfinite(half))
+        if (!vkd_is_finite_float(half))
             vkd_fail("%s: layer %d (convolutional): found a weight of %g; expected at most %g, where half "
                      "precision ends",
                      weights_path, i, l->weights[j], VKD_HALF_LARGEST);
@@ -75,7 +71,7 @@ bool vkd_is_rounded(const layer *l) {
 
 static void to_rounded(network *teacher) {
     for (int i = 0; i < teacher->n; ++i)
-        if (is_plain(&teacher->layers[i])) teacher->layers[i].forward = convolve_rounded;
+        if (vkd_is_plain_convolution(&teacher->layers[i])) teacher->layers[i].forward = convolve_rounded;
 }
 
 // ---- on a device ----
@@ -165,7 +161,7 @@ static void to_device_halves(network *teacher) {
     cuda_set_device(teacher->gpu_index);
     for (int i = 0; i < teacher->n; ++i) {
         layer *l = &teacher->layers[i];
-        if (!is_plain(l)) continue;
+        if (!vkd_is_plain_convolution(l)) continue;
         give_halves(l);
         l->forward_gpu = convolve_in_half;
     }
@@ -195,7 +191,8 @@ static void to_device_halves(network *teacher) {
 
 void vkd_teacher_to_half(network *teacher, const char *weights_path) {
     for (int i = 0; i < teacher->n && weights_path; ++i)
-        if (is_plain(&teacher->layers[i])) round_weights(&teacher->layers[i], i, weights_path);
+        if (vkd_is_plain_convolution(&teacher->layers[i]))
+            round_weights(&teacher->layers[i], i, weights_path);
     if (vkd_is_on_device(teacher))
         to_device_halves(teacher);
     else

@@ -60,7 +60,7 @@ static void drop(float **buffer) {
 }
 
 static void drop_training_buffers(layer *l) {
-    if (l->type == BATCHNORM || (l->type == CONVOLUTIONAL && !l->xnor && !l->binary)) {
+    if (l->type == BATCHNORM || vkd_is_plain_convolution(l)) {
         drop(&l->x);
         drop(&l->x_norm);
         drop(&l->weight_updates);

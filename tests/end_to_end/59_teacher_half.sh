@@ -90,16 +90,6 @@ another() {
 }
 check half_is_not_full another
 
-# near TOLERANCE NAME OTHER: the losses of two runs of ten batches, and not the same.
-near() {
-    paste -d, "$2/$2_log.csv" "$3/$3_log.csv" | awk -F, -v tolerance="$1" 'NR > 1 {
-        ++rows
-        d = $5 - $(NF / 2 + 5); d = d < 0 ? -d : d
-        if (d > 0) differs = 1
-        if (!(d <= tolerance * $5)) { print $1, $5, $(NF / 2 + 5); bad = 1 }
-    }
-    END { print rows " rows, differs: " differs + 0; exit bad || rows != 10 || !differs }'
-}
 trains() {
     train full full.cfg -seed 3 && train half half.cfg -seed 3 && near 1e-2 full half &&
         grep '^Teacher teacher.cfg, layers 0 to 7, convolutions rounded to half precision:' half.log

@@ -148,6 +148,23 @@ mixed_teacher() {
     train teacher_run teacher.cfg -seed 99 "$@" && cp teacher_run/teacher_final.weights teacher.weights
 }
 
+# near TOLERANCE NAME OTHER: loss, distillation loss and norms of two runs of ten batches, and not all the same.
+near() {
+    paste -d, "$2/$2_log.csv" "$3/$3_log.csv" | awk -F, -v tolerance="$1" '
+    NR == 1 { n = NF / 2; for (i = 1; i <= n; ++i) left_out[i] = i < 5 || $i ~ /_defect$/ }
+    NR > 1 {
+        ++rows
+        for (i = 1; i <= n; ++i) {
+            if (left_out[i]) continue
+            d = $i - $(n + i); d = d < 0 ? -d : d
+            if (d > 0) differs = 1
+            if (d > worst * $i) worst = d / $i
+            if (!(d <= tolerance * $i + tolerance / 100)) { print $1, i, $i, $(n + i); bad = 1 }
+        }
+    }
+    END { print rows " rows, differs: " differs + 0 ", by at most " worst; exit bad || rows != 10 || !differs }'
+}
+
 # train NAME CFG ARGUMENT...: a run of its own folder NAME; its output goes to NAME.log.
 train() {
     local name=$1 cfg=$2
